@@ -1,0 +1,94 @@
+"""The roles that meet in a training run. See `core/types.py` for the values they exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from metarl_cli.core.types import Output, Tasks, TimeStep, Trajectory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
+Metrics = dict[str, float]  # flat `group/name` keys
+Split = Literal["train", "test"]
+
+
+class Agent(Protocol):
+    """Acts in a batch of tasks and adapts between episodes; never keeps hidden state."""
+
+    def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
+        """Return what the agent knows before the first step in new tasks."""
+
+    def act(self, state: State, step: TimeStep, *, explore: bool) -> Output:
+        """Choose actions `[B, ...]`: sampled if `explore`, otherwise deterministic."""
+
+    def adapt(self, state: State, episode: Trajectory) -> State:
+        """Return the state after learning from an episode `[T, B]`; may be the identity."""
+
+
+class Trial(Protocol):
+    """Interaction with a batch of tasks so far, as a value: rerunning from it changes nothing."""
+
+    tasks: Tasks
+    state: State
+
+    def adapt(self, agent: Agent, episode: Trajectory) -> Trial:
+        """Return the trial with the agent adapted to `episode`."""
+
+
+class Sampler(Protocol):
+    """Draws tasks and runs agents in them."""
+
+    env_steps: int  # every environment step counts: the x-axis of all figures
+
+    def sample_tasks(self, split: Split = "train") -> Tasks:
+        """Draw the next batch of training tasks, or return the held-out tasks."""
+
+    def begin(self, agent: Agent, tasks: Tasks) -> Trial:
+        """Start a trial: the agent knows nothing of these tasks."""
+
+    def run(
+        self, agent: Agent, trial: Trial, *, episodes: int = 1, explore: bool = True
+    ) -> tuple[Trajectory, Trial]:
+        """Run whole episodes in all environments of the trial."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Anything whose state goes into a checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a tree of tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Restore what `state_dict` returned."""
+
+
+class Algorithm(Agent, Protocol):
+    """An agent that meta-learns; it owns the loop of its paper."""
+
+    def train_step(self, sampler: Sampler) -> Metrics | None:
+        """Do one iteration and return its metrics; None if nothing is (left) to meta-train."""
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """Name all that a checkpoint must hold."""
+
+
+class Logger(Protocol):
+    """A sink of metrics and videos."""
+
+    def log(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Record one row of flat `group/name` metrics at `step` environment steps."""
+
+    def video(self, name: str, frames: np.ndarray, step: int) -> None:
+        """Record frames `[T, H, W, 3]` uint8."""
+
+    def artifact(self, path: Path, kind: str, aliases: list[str]) -> None:
+        """Publish a file, for instance a checkpoint."""
+
+    def close(self, status: str) -> None:
+        """Flush and close; `status` is finished, interrupted or failed."""

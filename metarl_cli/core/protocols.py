@@ -90,5 +90,8 @@ class Logger(Protocol):
     def artifact(self, path: Path, kind: str, aliases: list[str]) -> None:
         """Publish a file, for instance a checkpoint."""
 
+    def notice(self, text: str) -> None:
+        """Tell the user one line."""
+
     def close(self, status: str) -> None:
         """Flush and close; `status` is finished, interrupted or failed."""

@@ -1,0 +1,86 @@
+"""Action distributions as plain values: parameters `[..., A]` in, log-probabilities `[...]` out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@dataclass
+class DiagonalGaussian:
+    """Independent normals; `log_std` may be broadcast over leading dimensions."""
+
+    mean: Tensor  # [..., A]
+    log_std: Tensor
+
+    def sample(self) -> Tensor:
+        """Draw actions `[..., A]`."""
+        return torch.addcmul(self.mean, self.log_std.exp(), torch.randn_like(self.mean))
+
+    def mode(self) -> Tensor:
+        """Most likely actions `[..., A]`."""
+        return self.mean
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """Log-density summed over action dimensions `[...]`."""
+        z = (action - self.mean) * (-self.log_std).exp()
+        return -0.5 * z.square().sum(-1) - (self.log_std + LOG_SQRT_2PI).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy, broadcastable to `[...]`."""
+        return (self.log_std + 0.5 + LOG_SQRT_2PI).sum(-1)
+
+    def kl(self, other: DiagonalGaussian) -> Tensor:
+        """KL(self || other) `[...]`."""
+        ratio = (2 * (self.log_std - other.log_std)).exp()
+        shift = (self.mean - other.mean).square() * (-2 * other.log_std).exp()
+        return (other.log_std - self.log_std + 0.5 * (ratio + shift - 1)).sum(-1)
+
+    def detach(self) -> DiagonalGaussian:
+        """The same distribution, constant for differentiation."""
+        return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
+
+
+@dataclass
+class Categorical:
+    """Discrete actions with normalised log-probabilities `[..., A]`."""
+
+    log_probs: Tensor
+
+    @classmethod
+    def from_logits(cls, logits: Tensor) -> Categorical:
+        """Normalise `logits` `[..., A]`."""
+        return cls(logits.log_softmax(-1))
+
+    def sample(self) -> Tensor:
+        """Draw actions `[...]` int64 (Gumbel-max)."""
+        noise = torch.empty_like(self.log_probs).exponential_().log_()
+        return (self.log_probs - noise).argmax(-1)
+
+    def mode(self) -> Tensor:
+        """Most likely actions `[...]`."""
+        return self.log_probs.argmax(-1)
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        """Log-probability of `action` `[...]`."""
+        return self.log_probs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """Shannon entropy in nats `[...]`."""
+        return -(self.log_probs.exp() * self.log_probs).sum(-1)
+
+    def kl(self, other: Categorical) -> Tensor:
+        """KL(self || other) `[...]`."""
+        return (self.log_probs.exp() * (self.log_probs - other.log_probs)).sum(-1)
+
+    def detach(self) -> Categorical:
+        """The same distribution, constant for differentiation."""
+        return Categorical(self.log_probs.detach())
+
+
+Distribution = DiagonalGaussian | Categorical

@@ -1,0 +1,50 @@
+"""Returns and advantages of `[T, ...]` reward sequences; discounts, not done flags, end them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def discounted_return(reward: Tensor, discount: Tensor) -> Tensor:
+    """Sum of discounted rewards to come, G_t = r_t + discount_t G_{t+1}.
+
+    Args:
+        reward: `[T, ...]`, reward of step t.
+        discount: `[T, ...]`, factor on what follows step t; 0 where the episode ends.
+
+    Returns:
+        `[T, ...]`.
+    """
+    out = torch.empty_like(reward)
+    following = torch.zeros_like(reward[0])
+    for t in range(len(reward) - 1, -1, -1):
+        following = torch.addcmul(reward[t], discount[t], following)
+        out[t] = following
+    return out
+
+
+def gae(
+    reward: Tensor, discount: Tensor, value: Tensor, next_value: Tensor, trace: Tensor
+) -> Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016, arXiv:1506.02438, Equation 16).
+
+    Args:
+        reward: `[T, ...]`, reward of step t.
+        discount: `[T, ...]`, gamma, or 0 where step t terminates (no bootstrap).
+        value: `[T, ...]`, V of the observation at step t.
+        next_value: `[T, ...]`, V of the true successor of step t.
+        trace: `[T, ...]`, lambda, or 0 where t is the last step of an episode cut by a limit.
+
+    Returns:
+        Advantages `[T, ...]`.
+    """
+    delta = torch.addcmul(reward, discount, next_value).sub_(value)
+    return discounted_return(delta, discount * trace)
+
+
+def last_step_trace(active: Tensor, gae_lambda: float) -> Tensor:
+    """Lambda where the next step of `active` `[T, ...]` belongs to the same episode, else 0."""
+    trace = torch.zeros_like(active)
+    trace[:-1] = gae_lambda * active[1:]
+    return trace

@@ -1,0 +1,66 @@
+"""Random numbers with one independent stream per environment of a batch.
+
+A stream is a counter run through the SplitMix64 mixing function (Steele, Lea and Flood 2014, "Fast
+splittable pseudorandom number generators"), so its whole state is two integers, drawing is
+vectorised over rows, and row i gives the same numbers whatever the size of the batch around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, made odd
+_MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
+
+
+class RowRandom:
+    """`num_rows` independent random streams; unseeded rows start from the system's entropy."""
+
+    def __init__(self, num_rows: int) -> None:
+        self._seeds = np.random.SeedSequence().generate_state(num_rows, np.uint64)
+        self._counters = np.zeros(num_rows, np.uint64)
+
+    def seed(self, seeds: Sequence[int] | np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Start the streams of `rows` (default all) again from `seeds`, one each."""
+        selected = slice(None) if rows is None else rows
+        self._seeds[selected] = np.asarray(seeds, np.uint64)
+        self._counters[selected] = 0
+
+    def uniform(self, size: int, rows: np.ndarray) -> np.ndarray:
+        """Draw `[len(rows), size]` float64 from U[0, 1) with 53 random bits."""
+        return (self._bits(size, rows) >> np.uint64(11)) * 2.0**-53
+
+    def normal(self, size: int, rows: np.ndarray) -> np.ndarray:
+        """Draw `[len(rows), size]` float64 from N(0, 1) with the Box-Muller transform."""
+        half = (size + 1) // 2
+        uniform = self.uniform(2 * half, rows)
+        radius = np.sqrt(-2.0 * np.log1p(-uniform[:, :half].copy()))
+        angle = 2.0 * np.pi * uniform[:, half:]
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :size]
+
+    def state_dict(self) -> dict[str, list[int]]:
+        """Return the seed and counter of each stream."""
+        return {"seeds": self._seeds.tolist(), "counters": self._counters.tolist()}
+
+    def load_state_dict(self, state: dict[str, list[int]]) -> None:
+        """Continue the streams where `state_dict` found them."""
+        if len(state["seeds"]) != len(self._seeds):
+            raise ValueError(
+                f"saved random streams: {len(state['seeds'])} rows, expected {len(self._seeds)}"
+            )
+        self._seeds[:] = np.asarray(state["seeds"], np.uint64)
+        self._counters[:] = np.asarray(state["counters"], np.uint64)
+
+    def _bits(self, size: int, rows: np.ndarray) -> np.ndarray:
+        counters = self._counters[rows][:, None] + np.arange(1, size + 1, dtype=np.uint64)
+        self._counters[rows] += np.uint64(size)
+        return _mix(_mix(self._seeds[rows])[:, None] + counters * _GOLDEN)
+
+
+def _mix(bits: np.ndarray) -> np.ndarray:
+    bits = (bits ^ (bits >> np.uint64(30))) * _MULTIPLIER_1
+    bits = (bits ^ (bits >> np.uint64(27))) * _MULTIPLIER_2
+    return bits ^ (bits >> np.uint64(31))

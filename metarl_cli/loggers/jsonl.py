@@ -1,0 +1,115 @@
+"""The record of a run: one JSON object per row in an append-only file.
+
+Everything else (W&B, tables, figures) is a mirror or a view of this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from metarl_cli.core.errors import RunError, UserError
+
+
+class JsonlLogger:
+    """Appends rows to `path`; each row is on its way to the disk before `log` returns."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise UserError(f"cannot write the record {self.path}: {error.strerror}") from error
+        if self.path.is_file():
+            self.truncate(_whole_rows(self.path))
+
+    def log(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Append `{"env_steps": step, **metrics}`; NaN and infinity become null."""
+        line = json.dumps(to_row(metrics, step), allow_nan=False) + "\n"
+        self._append(line.encode())
+
+    def video(self, name: str, frames: np.ndarray, step: int) -> None:
+        """Ignore videos: they are files of their own."""
+
+    def artifact(self, path: Path, kind: str, aliases: list[str]) -> None:
+        """Ignore artifacts: they are files of their own."""
+
+    def notice(self, text: str) -> None:
+        """Ignore notices: they are for people."""
+
+    def position(self) -> int:
+        """Return the length of the record in bytes; a checkpoint stores it."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def truncate(self, position: int) -> None:
+        """Drop what was written after `position` bytes: a resumed run writes it again."""
+        if position < self.position():
+            self._file.truncate(position)
+
+    def sync(self) -> None:
+        """Force the record onto the disk."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def close(self, status: str) -> None:
+        """Sync and close, whatever the status."""
+        if self._file.closed:
+            return
+        try:
+            self.sync()
+        finally:
+            self._file.close()
+
+    def _append(self, line: bytes) -> None:
+        start = self.position()
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):  # leave no torn row behind
+                self._file.truncate(start)
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> RunError:
+        return RunError(f"cannot write the record {self.path}: {error.strerror}")
+
+
+def to_row(metrics: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """Return a row of plain JSON values: arrays become lists, NaN and infinity None."""
+    return {"env_steps": int(step)} | {key: _plain(value) for key, value in metrics.items()}
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """Read a record; a last line that a crash tore off is left out."""
+    lines = Path(path).read_bytes().split(b"\n")
+    return [json.loads(line) for line in lines[:-1] if line.strip()]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy or torch, scalar or array
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _whole_rows(path: Path) -> int:
+    """Return the length in bytes of the record without a torn last line."""
+    return path.read_bytes().rfind(b"\n") + 1

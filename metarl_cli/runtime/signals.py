@@ -1,0 +1,111 @@
+"""Leaving a run when asked to: Ctrl-C, SIGTERM, and the warnings of a batch scheduler.
+
+A flag that is looked at between iterations comes too late: schedulers kill after seconds, a rollout
+may take longer. So a signal raises `Interrupted` at once where the caller said that this is safe
+(`interruptible`), and waits elsewhere (in an update of parameters, in a checkpoint).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+EX_TEMPFAIL = 75  # sysexits.h: try again later, here: resume me
+_SHOW_CURSOR = "\x1b[?25h\n"
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop by signal `signum`; not an error, so no `Exception`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+def exit_code(signum: int) -> int:
+    """Return 130 for Ctrl-C, else 75 (EX_TEMPFAIL): stopped from outside, can be resumed."""
+    return 130 if signum == signal.SIGINT else EX_TEMPFAIL
+
+
+class Interruption:
+    """Context that turns signals into `Interrupted` at places of the caller's choice.
+
+    Only the first signal counts, but a second Ctrl-C ends the process at once. Outside the main
+    thread nothing is installed (Python allows signal handlers only there), so nothing is raised.
+
+    An `Interrupted` may get lost, for instance when it is raised in a finaliser. It stays pending
+    until it has left an `interruptible` block in the open, or `check` raises it again.
+    """
+
+    def __init__(self) -> None:
+        self._previous: dict[int, Any] = {}
+        self._signum: int | None = None  # the first signal received
+        self._pending = False
+        self._num_ctrl_c = 0
+        self._depth = 0  # nested `interruptible` blocks
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._previous = {}
+
+    @property
+    def signum(self) -> int | None:
+        """The signal that asked the run to stop, if any."""
+        return self._signum
+
+    def check(self) -> None:
+        """Raise a pending `Interrupted`; afterwards it is no longer pending."""
+        if self._pending and self._signum is not None:
+            self._pending = False
+            raise Interrupted(self._signum)
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Within this block a signal raises `Interrupted` at the next bytecode."""
+        depth = self._depth
+        try:
+            self._depth = depth + 1  # first, or a signal between check and here would have to wait
+            self.check()
+            yield
+            self.check()
+        except Interrupted:
+            self._pending = False
+            raise
+        finally:
+            self._depth = depth
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._num_ctrl_c += number == signal.SIGINT
+        if self._num_ctrl_c > 1:
+            _leave_at_once()
+        if self._signum is not None:
+            return
+        self._signum = number
+        self._pending = True
+        if self._depth > 0:
+            raise Interrupted(number)
+
+
+def _leave_at_once() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
+    os._exit(exit_code(signal.SIGINT))

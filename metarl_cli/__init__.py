@@ -1,0 +1,1 @@
+"""metarl: meta-reinforcement learning from the command line."""

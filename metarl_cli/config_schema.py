@@ -1,0 +1,105 @@
+"""The fixed part of every command's configuration, as dataclasses without defaults in disguise.
+
+The values live in `conf/*.yaml`; these classes say which keys exist, their types and legal ranges.
+A field with a default may be absent. Open groups (env, algo, network, logger) are `Node`: they are
+checked against the signature of the class that their `_target_` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Node = dict[str, Any]
+Device = Literal["cpu", "cuda", "auto"]
+
+
+def at_least(minimum: float, *, optional: bool = False) -> Any:
+    """Declare a field with an inclusive lower bound; an optional one may be absent or null."""
+    metadata = {"minimum": minimum}
+    return field(default=None, metadata=metadata) if optional else field(metadata=metadata)
+
+
+@dataclass
+class BudgetConfig:
+    """How long a run lasts and how often periodic work is due, in environment steps."""
+
+    env_steps: int = at_least(1)
+    eval_every: int = at_least(1)
+    checkpoint_every: int = at_least(1)
+    keep_checkpoints: int = at_least(1)
+
+
+@dataclass
+class MetaTestConfig:
+    """The meta-test protocol: episodes of adaptation K and environments per task E."""
+
+    episodes: int | None = at_least(0, optional=True)
+    envs_per_task: int | None = at_least(1, optional=True)
+
+
+@dataclass
+class TasksConfig:
+    """Training and held-out tasks of an environment; read by the sampler."""
+
+    mode: Literal["fresh", "finite"]
+    num_train: int = at_least(1)
+    train_seed: int = at_least(0)
+    num_test: int = at_least(1)
+    test_seed: int = at_least(0)
+
+
+@dataclass
+class TrainConfig:
+    """Root of `metarl train` and of a run's frozen config."""
+
+    env: Node
+    algo: Node
+    budget: BudgetConfig
+    logger: Node
+    meta_test: MetaTestConfig
+    device: Device
+    plugins: list[str]
+    seed: int = at_least(0)
+    threads: int = at_least(0)
+    network: Node | None = None
+
+
+@dataclass
+class ResumeConfig:
+    """Root of `metarl train resume=<run>`."""
+
+    resume: str
+    overrides: dict[str, Any]
+
+
+@dataclass
+class EvalConfig:
+    """Root of `metarl eval`."""
+
+    checkpoint: str
+    min_return: float | None
+    min_success: float | None
+    meta_test: MetaTestConfig
+    output: str | None
+    overrides: dict[str, Any]
+
+
+@dataclass
+class BenchConfig:
+    """Root of `metarl bench`."""
+
+    env: Node
+    device: Device
+    plugins: list[str]
+    num_envs: int = at_least(1)
+    seconds: float = at_least(0.01)
+    rounds: int = at_least(1)
+    seed: int = at_least(0)
+    threads: int = at_least(0)
+    algo: Node | None = None
+    network: Node | None = None
+
+
+# Sub-sections of open groups that other parts of the program read, not the class itself.
+SECTIONS: dict[str, type] = {"tasks": TasksConfig, "meta_test": MetaTestConfig}

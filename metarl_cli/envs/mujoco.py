@@ -1,0 +1,184 @@
+"""Robots with hidden tasks, simulated by the batch on MuJoCo's own threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import mujoco
+import numpy as np
+from gymnasium.spaces import Box
+from mujoco.batch import Batch
+
+from metarl_cli.envs.base import Outcome, TaskVectorEnv, require_positive
+from metarl_cli.envs.objectives import Objective
+from metarl_cli.envs.robots import compile_model, find_robot
+
+_log = logging.getLogger(__name__)
+
+# MuJoCo resets a simulation that has a coordinate beyond this, so it bounds all observations.
+_LARGEST = float(mujoco.mjMAXVAL)
+_UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)
+_STAGE_NONE = mujoco.mjtStage.mjSTAGE_NONE.value
+_STAGE_VEL = mujoco.mjtStage.mjSTAGE_VEL.value
+
+ObservationPart = Literal["positions", "velocities", "center_of_mass"]
+
+
+@dataclass(frozen=True)
+class ResetNoise:
+    """How far start states lie from the robot's default pose.
+
+    Args:
+        position: "uniform" in +-`position_scale`, or "normal" with that standard deviation.
+        position_scale: of every coordinate: m or rad.
+        velocity_std: standard deviation of every velocity: m/s or rad/s.
+    """
+
+    position: Literal["uniform", "normal"]
+    position_scale: float
+    velocity_std: float
+
+    def __post_init__(self) -> None:
+        if self.position not in ("uniform", "normal"):
+            raise ValueError(
+                f"reset_noise.position: got {self.position!r}, expected 'uniform' or 'normal'"
+            )
+        if self.position_scale < 0 or self.velocity_std < 0:
+            raise ValueError(
+                "reset_noise: position_scale and velocity_std must be >= 0, "
+                f"got {self.position_scale} and {self.velocity_std}"
+            )
+
+
+class MujocoTaskEnv(TaskVectorEnv):
+    """A robot times an objective, both named in YAML; reward = objective - control cost.
+
+    Info: `velocity` along x (m/s), and the two reward terms `reward_goal`, `reward_control`.
+
+    Args:
+        robot: key of `robots.ROBOTS`.
+        objective: the hidden task and its reward.
+        frame_skip: physics steps per environment step.
+        horizon: environment steps per episode.
+        control_cost: weight of the sum of squared actions, after clipping to the actuator range.
+        velocity: what moves: the robot's "root" (mean over the step) or its "center_of_mass"
+            (at the end of the step).
+        observation: parts, in order: "positions" (without the place in the world), "velocities",
+            "center_of_mass" (of the whole body, x, y and z in the world, m).
+        reset_noise: arguments of `ResetNoise`.
+        num_envs: number of environments B.
+        num_threads: physics threads, 0 for all CPUs; results do not depend on it.
+        render_mode: None.
+    """
+
+    info_keys = ("velocity", "reward_goal", "reward_control", "unstable")
+
+    def __init__(
+        self,
+        *,
+        robot: str,
+        objective: Objective,
+        frame_skip: int,
+        horizon: int,
+        control_cost: float,
+        velocity: Literal["root", "center_of_mass"],
+        observation: Sequence[ObservationPart],
+        reset_noise: dict,
+        num_envs: int,
+        num_threads: int = 0,
+        render_mode: str | None = None,
+    ) -> None:
+        require_positive(frame_skip=frame_skip, horizon=horizon, num_envs=num_envs)
+        if num_threads < 0:
+            raise ValueError(f"num_threads: got {num_threads}, expected 0 (all CPUs) or more")
+        if control_cost < 0:
+            raise ValueError(f"control_cost: got {control_cost}, expected a number >= 0")
+        if velocity not in ("root", "center_of_mass"):
+            raise ValueError(f"velocity: got {velocity!r}, expected 'root' or 'center_of_mass'")
+        self._objective = objective
+        self._frame_skip = frame_skip
+        self._control_cost = control_cost
+        self._reset_noise = ResetNoise(**reset_noise)
+        self._axes = find_robot(robot).axes
+        self._needs_center_of_mass = velocity == "center_of_mass" or "center_of_mass" in observation
+        self._velocity_of_root = velocity == "root"
+        model = compile_model(find_robot(robot), center_of_mass=self._needs_center_of_mass)
+        self._simulate_with(model, num_envs, min(num_threads or os.cpu_count() or 1, num_envs))
+        self._step_s = model.opt.timestep * frame_skip
+        self._parts = self._observation_parts(observation)
+        size = sum(part.shape[1] for part in self._parts)
+        control_range = model.actuator_ctrlrange.astype(np.float32)
+        self.all_tasks = objective.all_tasks
+        super().__init__(
+            observation_space=Box(-_LARGEST, _LARGEST, (size,), np.float32),
+            action_space=Box(control_range[:, 0], control_range[:, 1], dtype=np.float32),
+            task_space=objective.task_space,
+            task_names=objective.task_names,
+            horizon=horizon,
+            num_envs=num_envs,
+            render_mode=render_mode,
+        )
+
+    def _simulate_with(self, model: mujoco.MjModel, num_envs: int, num_threads: int) -> None:
+        # Sensors must describe the state after the step (stage VEL). With an MjData for each
+        # simulation, the next step goes on from that stage, which saves computing it twice.
+        # MuJoCo's own handler writes to stderr and MUJOCO_LOG.TXT; info says "unstable" instead.
+        mujoco.set_mju_user_warning(_log.debug)
+        self._batch = Batch(model, num_envs, num_threads, persistent=self._needs_center_of_mass)
+        self._stage = _STAGE_VEL if self._needs_center_of_mass else _STAGE_NONE
+        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._ctrl = self._batch.bind("ctrl")
+        self._unstable_counts = self._batch.warning[:, _UNSTABLE, 1]
+        self._center_of_mass = np.zeros((num_envs, 0))
+        if self._needs_center_of_mass:
+            self._center_of_mass = self._batch.bind("sensordata")[:, -6:]
+
+    def _observation_parts(self, names: Sequence[str]) -> list[np.ndarray]:
+        views = {
+            "positions": self._qpos[:, self._axes :],
+            "velocities": self._qvel,
+            "center_of_mass": self._center_of_mass[:, :3],
+        }
+        unknown = [name for name in names if name not in views]
+        if unknown or not names:
+            raise ValueError(f"observation: got {list(names)}, expected some of {list(views)}")
+        return [views[name] for name in names]
+
+    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        return self._objective.tasks_from_uniform(uniform)
+
+    def _initialize(self, rows: np.ndarray) -> None:
+        self._batch.reset(rows, stage=_STAGE_NONE)
+        noise, num_positions = self._reset_noise, self._qpos.shape[1]
+        if noise.position == "uniform":
+            offset = 2.0 * self._random.uniform(num_positions, rows) - 1.0
+        else:
+            offset = self._random.normal(num_positions, rows)
+        self._qpos[rows] += noise.position_scale * offset
+        self._qvel[rows] += noise.velocity_std * self._random.normal(self._qvel.shape[1], rows)
+        if self._stage != _STAGE_NONE:
+            self._batch.forward(rows, stage=self._stage)
+
+    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        self._ctrl[:] = actions
+        before = self._qpos[:, : self._axes].copy()
+        self._batch.step(rows, self._frame_skip, self._stage)
+        if self._velocity_of_root:
+            velocity = (self._qpos[:, : self._axes] - before) / self._step_s
+        else:
+            velocity = self._center_of_mass[:, 3 : 3 + self._axes].copy()
+        goal = self._objective.reward(velocity, self.tasks)
+        control = -self._control_cost * np.square(actions).sum(axis=1)
+        return Outcome(
+            reward=goal + control,
+            terminated=np.zeros(self.num_envs, bool),
+            unstable=self._unstable_counts.any(axis=1),
+            info={"velocity": velocity[:, 0], "reward_goal": goal, "reward_control": control},
+        )
+
+    def _observe(self) -> np.ndarray:
+        return np.concatenate(self._parts, axis=1, dtype=np.float32, casting="same_kind")

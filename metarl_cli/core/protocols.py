@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
 Metrics = dict[str, float]  # flat `group/name` keys
-Split = Literal["train", "test"]
+Split = Literal["train", "validation", "test"]
 
 
 class Agent(Protocol):
@@ -46,7 +46,7 @@ class Sampler(Protocol):
     env_steps: int  # every environment step counts: the x-axis of all figures
 
     def sample_tasks(self, split: Split = "train") -> Tasks:
-        """Draw the next batch of training tasks, or return the held-out tasks."""
+        """Draw the next batch of training tasks, or return the fixed validation or test tasks."""
 
     def begin(self, agent: Agent, tasks: Tasks) -> Trial:
         """Start a trial: the agent knows nothing of these tasks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,3 +51,17 @@ class InnerStep:
         return vector - self.step_size * hessian_vector_product(
             self.gradient, self.parameters, vector
         )
+
+
+def push_forward(path: Sequence[InnerStep], tangent: Tensor) -> Tensor:
+    """Jacobian of several steps times a tangent at the start `[N, P]`."""
+    for step in path:
+        tangent = step.jacobian_product(tangent)
+    return tangent
+
+
+def pull_back(path: Sequence[InnerStep], gradient: Tensor) -> Tensor:
+    """Transposed Jacobian of several steps times a gradient at the end `[N, P]`."""
+    for step in reversed(path):
+        gradient = step.jacobian_product(gradient)
+    return gradient

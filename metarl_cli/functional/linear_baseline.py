@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from metarl_cli.functional.returns import discounted_return, gae, last_step_trace
+
 OBS_CLIP = 10.0
 STEPS_PER_UNIT = 100.0  # time enters the features in units of 100 steps
 
@@ -44,3 +46,41 @@ def fit_predict(features: Tensor, target: Tensor, mask: Tensor, ridge: float = 1
         ridge *= 10
     coefficients = torch.cholesky_solve(moment, factor)
     return (features @ coefficients).squeeze(-1).to(target.dtype)
+
+
+def baseline_advantage(
+    obs: Tensor,
+    reward: Tensor,
+    active: Tensor,
+    *,
+    num_tasks: int,
+    discount: float,
+    gae_lambda: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Advantages of one episode under a baseline fitted to each task's returns of that episode.
+
+    The features hold the time, so the value after the last step is 0, not a bootstrap.
+
+    Args:
+        obs: `[T, B, O]` float features.
+        reward: `[T, B]`, 0 where not active.
+        active: `[T, B]`, 0 after the end of the episode.
+        num_tasks: N; rows are grouped by task.
+        discount: gamma.
+        gae_lambda: lambda of the advantage estimate.
+
+    Returns:
+        advantage, fitted value and return to go, `[T, B]` each.
+    """
+    discounts = discount * active
+    returns = discounted_return(reward, discounts)
+    shape = (num_tasks, -1)
+
+    def by_task(x: Tensor) -> Tensor:  # [T, B, ...] -> [N, E * T, ...]
+        return x.transpose(0, 1).unflatten(0, shape).flatten(1, 2)
+
+    fitted = fit_predict(by_task(time_features(obs)), by_task(returns), by_task(active))
+    value = fitted.unflatten(1, (-1, len(obs))).flatten(0, 1).transpose(0, 1) * active  # [T, B]
+    next_value = torch.cat([value[1:], torch.zeros_like(value[:1])])
+    trace = last_step_trace(active, gae_lambda)
+    return gae(reward, discounts, value, next_value, trace) * active, value, returns

@@ -10,7 +10,7 @@ from metarl_cli.functional.distributions import Distribution
 from metarl_cli.networks.encoders import build_encoder
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.policies import Policy, TorsoFactory, feed_forward, join
+from metarl_cli.networks.policies import TorsoFactory, build_head, feed_forward
 
 
 class ActorCritic(nn.Module):
@@ -24,25 +24,27 @@ class ActorCritic(nn.Module):
         self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float, context_dim: int = 0
     ) -> None:
         super().__init__()
-        self.policy = Policy(spec, network, initial_std=initial_std, context_dim=context_dim)
-        self.critic_encoder = build_encoder(spec.observation)
-        in_dim = int(self.critic_encoder.out_dim) + context_dim
-        self.critic_torso = feed_forward(network, in_dim)
-        self.critic_head = initialised_linear(int(self.critic_torso.out_dim), 1)
+        self.encoder = build_encoder(spec.observation)
+        in_dim = int(self.encoder.out_dim) + context_dim
         self.inputs = Normalizer(in_dim)
+        self.actor = feed_forward(network, in_dim)
+        self.head = build_head(spec.action, int(self.actor.out_dim), initial_std)
+        self.critic = feed_forward(network, in_dim)
+        self.critic_head = initialised_linear(int(self.critic.out_dim), 1)
         self.returns = Normalizer(1, clip=float("inf"))
 
     def features(self, obs: Observation, context: Tensor | None) -> Tensor:
-        """Raw network inputs `[..., F]`: what `inputs` standardises."""
-        return join(self.critic_encoder(obs), context)
+        """Raw network inputs `[..., F]`: the encoded observation and a context `[..., C]`."""
+        encoded = self.encoder(obs)
+        return encoded if context is None else torch.cat([encoded, context], -1)
 
     def distribution(self, features: Tensor) -> Distribution:
         """Action distribution for raw features."""
-        return self.policy.head(self.policy.torso(self.inputs(features)))
+        return self.head(self.actor(self.inputs(features)))
 
     def scaled_value(self, features: Tensor) -> Tensor:
         """Standardised value `[...]` for raw features."""
-        return self.critic_head(self.critic_torso(self.inputs(features))).squeeze(-1)
+        return self.critic_head(self.critic(self.inputs(features))).squeeze(-1)
 
     def value(self, features: Tensor) -> Tensor:
         """Value in units of reward `[...]` for raw features."""

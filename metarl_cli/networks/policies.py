@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor, nn
 
 from metarl_cli.core.errors import UserError
@@ -48,32 +48,27 @@ class CategoricalHead(nn.Module):
         return Categorical.from_logits(self.logits(features))
 
 
-class Policy(nn.Module):
-    """Encoder, torso and head. With `context_dim`, a context `[..., C]` joins the observation."""
+def build_head(space: Space, in_dim: int, initial_std: float) -> nn.Module:
+    """Choose the policy head for an action space."""
+    if isinstance(space, Box):
+        return GaussianHead(in_dim, int(space.shape[0]), initial_std)
+    if isinstance(space, Discrete):
+        return CategoricalHead(in_dim, int(space.n))
+    raise ValueError(f"no policy head for action space {space}")
 
-    def __init__(
-        self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float, context_dim: int = 0
-    ) -> None:
+
+class Policy(nn.Module):
+    """Encoder, torso and head."""
+
+    def __init__(self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float) -> None:
         super().__init__()
         self.encoder = build_encoder(spec.observation)
-        self.torso = feed_forward(network, int(self.encoder.out_dim) + context_dim)
-        width = int(self.torso.out_dim)
-        self.head: nn.Module
-        if isinstance(spec.action, Box):
-            self.head = GaussianHead(width, int(spec.action.shape[0]), initial_std)
-        elif isinstance(spec.action, Discrete):
-            self.head = CategoricalHead(width, int(spec.action.n))
-        else:
-            raise ValueError(f"no policy head for action space {spec.action}")
+        self.torso = feed_forward(network, int(self.encoder.out_dim))
+        self.head = build_head(spec.action, int(self.torso.out_dim), initial_std)
 
-    def forward(self, obs: Observation, context: Tensor | None = None) -> Distribution:
+    def forward(self, obs: Observation) -> Distribution:
         """Return the action distribution: batch shape is that of `obs`."""
-        return self.head(self.torso(join(self.encoder(obs), context)))
-
-
-def join(features: Tensor, context: Tensor | None) -> Tensor:
-    """Append a context to features along the last dimension."""
-    return features if context is None else torch.cat([features, context], -1)
+        return self.head(self.torso(self.encoder(obs)))
 
 
 def feed_forward(network: TorsoFactory, in_dim: int) -> nn.Module:

@@ -1,0 +1,95 @@
+"""Trust-region step: natural gradient by conjugate gradient, then a backtracking line search.
+
+Schulman et al. 2015 (arXiv:1502.05477), section 6 and appendix C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.core.protocols import Metrics
+from metarl_cli.functional.trust_region import conjugate_gradient
+
+
+@dataclass(frozen=True)
+class TRPO:
+    """The hyper-parameters of a trust-region step."""
+
+    max_kl: float
+    cg_iterations: int
+    cg_damping: float
+    backtrack_ratio: float
+    max_backtracks: int
+
+    def __post_init__(self) -> None:
+        if self.max_kl <= 0:
+            raise ValueError(f"max_kl must be positive, got {self.max_kl}")
+        if self.cg_iterations < 1:
+            raise ValueError(f"cg_iterations must be at least 1, got {self.cg_iterations}")
+        if self.cg_damping < 0:
+            raise ValueError(f"cg_damping must not be negative, got {self.cg_damping}")
+        if not 0 < self.backtrack_ratio < 1:
+            raise ValueError(f"backtrack_ratio must be between 0 and 1, got {self.backtrack_ratio}")
+        if self.max_backtracks < 1:
+            raise ValueError(f"max_backtracks must be at least 1, got {self.max_backtracks}")
+
+    def step(
+        self,
+        parameters: Tensor,
+        *,
+        loss: Tensor,
+        gradient: Tensor,
+        fisher_product: Callable[[Tensor], Tensor],
+        loss_and_kl: Callable[[Tensor], tuple[Tensor, Tensor]],
+    ) -> tuple[Tensor, Metrics]:
+        """Improve `parameters` within the trust region.
+
+        Args:
+            parameters: `[P]`.
+            loss: surrogate loss at `parameters`.
+            gradient: its gradient `[P]`.
+            fisher_product: v -> F v, the Hessian of the mean KL divergence.
+            loss_and_kl: surrogate loss and mean KL at other parameters.
+
+        Returns:
+            New parameters `[P]` (the old ones if no step improves) and metrics.
+
+        Raises:
+            NonFiniteError: if the loss, the gradient or the step is not finite.
+        """
+        _require_finite(loss=loss, gradient=gradient)
+        direction = conjugate_gradient(
+            lambda v: fisher_product(v) + self.cg_damping * v,
+            gradient,
+            iterations=self.cg_iterations,
+        )
+        curvature = direction.dot(fisher_product(direction) + self.cg_damping * direction)
+        full_step = direction * (2 * self.max_kl / curvature.clamp(min=1e-12)).sqrt()
+        _require_finite(step=full_step)
+        for backtracks in range(self.max_backtracks):
+            candidate = parameters - self.backtrack_ratio**backtracks * full_step
+            new_loss, kl = loss_and_kl(candidate)
+            if new_loss < loss and kl <= self.max_kl:
+                improvement = float(loss - new_loss)
+                return candidate, _metrics(float(kl), improvement, backtracks, accepted=True)
+        return parameters, _metrics(0.0, 0.0, self.max_backtracks, accepted=False)
+
+
+def _metrics(kl: float, improvement: float, backtracks: int, *, accepted: bool) -> Metrics:
+    return {
+        "trpo/kl": kl,
+        "trpo/improvement": improvement,
+        "trpo/backtracks": float(backtracks),
+        "trpo/accepted": float(accepted),
+    }
+
+
+def _require_finite(**named: Tensor) -> None:
+    for name, x in named.items():
+        if not torch.isfinite(x).all():
+            raise NonFiniteError(f"the {name} of the trust-region step is not finite")

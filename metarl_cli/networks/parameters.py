@@ -1,0 +1,31 @@
+"""All parameters of a module as one vector, or one vector per task."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def flatten_parameters(module: nn.Module) -> Tensor:
+    """Copy the parameters into one vector `[P]`."""
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def unflatten(module: nn.Module, flat: Tensor) -> dict[str, Tensor]:
+    """Split vectors `[..., P]` into named parameters `[..., *shape]` (views, differentiable)."""
+    named = dict(module.named_parameters())
+    pieces = flat.split([p.numel() for p in named.values()], dim=-1)
+    lead = flat.shape[:-1]
+    return {
+        name: piece.reshape(*lead, *p.shape)
+        for (name, p), piece in zip(named.items(), pieces, strict=True)
+    }
+
+
+@torch.no_grad()
+def load_flat(module: nn.Module, flat: Tensor) -> None:
+    """Write a vector `[P]` into the parameters."""
+    for (_, parameter), value in zip(
+        module.named_parameters(), unflatten(module, flat).values(), strict=True
+    ):
+        parameter.copy_(value)

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from metarl_cli.config_check import check, locate, plugins_of, suggest
-from metarl_cli.config_errors import explain
+from metarl_cli.config_check import check, locate, plugins_of
+from metarl_cli.config_compose import compose
 from metarl_cli.config_schema import SECTIONS, BenchConfig, EvalConfig, ResumeConfig, TrainConfig
+from metarl_cli.config_words import one_line, suggest
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.paths import conf_dir
 
 __all__ = [
     "BenchConfig",
@@ -51,7 +47,7 @@ def build(node: Any, **runtime: Any) -> Any:
     if "_target_" not in node:
         raise UserError(f"{_name(node)}._target_ is missing: which class should be built?")
     plugins = plugins_of(node)
-    values = OmegaConf.to_container(node, resolve=True)
+    values: Any = OmegaConf.to_container(node, resolve=True)
     _locate_all(values, _name(node), plugins)
     target = locate(node["_target_"], key=_name(node), plugins=plugins)
     accepted = inspect.signature(target).parameters
@@ -59,18 +55,9 @@ def build(node: Any, **runtime: Any) -> Any:
     try:
         return instantiate(kept, _partial_=True, _convert_="all")(**runtime)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{_name(node)}: {_one_line(error)}") from error
+        raise UserError(f"{_name(node)}: {one_line(error)}") from error
     except InstantiationException as error:
         raise _nested_error(error, _name(node)) from error
-
-
-def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose a primary config as the command line would, also while a Hydra program runs."""
-    try:
-        with _own_hydra():
-            return hydra.compose(config_name, list(overrides))
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(explain(error, config_name, overrides, _known_keys)) from error
 
 
 def flatten(cfg: Any) -> dict[str, Any]:
@@ -135,40 +122,6 @@ def _leaves(tree: Any, prefix: str, *, keep_lists: bool = False) -> Iterator[tup
             yield name, value
 
 
-@contextmanager
-def _own_hydra() -> Iterator[None]:
-    """Initialise Hydra on our conf folder; put back whatever program was running."""
-    holder = GlobalHydra.instance()
-    running, holder.hydra = holder.hydra, None
-    try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            yield
-    finally:
-        holder.hydra = running
-
-
-def _known_keys(config_name: str, choices: Sequence[str]) -> list[str]:
-    """Return all dotted keys of a config with these group choices, or without if they fail."""
-    for attempt in (list(choices), []):
-        try:
-            with _own_hydra():
-                cfg = hydra.compose(config_name, attempt)
-        except (HydraException, OmegaConfBaseException, ValueError):
-            continue
-        return _all_keys(OmegaConf.to_container(cfg))
-    return []
-
-
-def _all_keys(tree: Any, prefix: str = "") -> list[str]:
-    keys = []
-    for key, value in tree.items():
-        name = f"{prefix}.{key}" if prefix else str(key)
-        keys.append(name)
-        if isinstance(value, dict):
-            keys.extend(_all_keys(value, name))
-    return keys
-
-
 def _locate_all(values: Any, key: str, plugins: Sequence[str]) -> None:
     """Refuse forbidden targets anywhere below, before anything is imported or built."""
     if isinstance(values, dict):
@@ -185,13 +138,9 @@ def _name(node: DictConfig) -> str:
     return str(node._get_full_key(None)) or str(node.get("_target_", "config"))
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
 def _nested_error(error: InstantiationException, name: str) -> Exception:
     cause = error.__cause__
     if cause is None or not isinstance(cause, ValueError | TypeError):
-        return cause if isinstance(cause, Exception) else UserError(f"{name}: {_one_line(error)}")
+        return cause if isinstance(cause, Exception) else UserError(f"{name}: {one_line(error)}")
     where = str(error).partition("full_key: ")[2].split()
-    return UserError(f"{'.'.join([name, *where])}: {_one_line(cause)}")
+    return UserError(f"{'.'.join([name, *where])}: {one_line(cause)}")

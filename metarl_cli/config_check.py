@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import typing
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from metarl_cli.config_schema import SECTIONS, Node, TrainConfig
 from metarl_cli.config_types import annotations_of, as_integer, describe, matches
+from metarl_cli.config_words import one_line, suggest
 from metarl_cli.core.errors import UserError
 
 META_KEYS = ("_target_", "_partial_")
@@ -35,18 +35,12 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> None:
     try:
         tree = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(" ".join(str(error).split())) from error
+        raise UserError(one_line(error)) from error
     assert isinstance(tree, dict)
     checker = _Checker(plugins_of(cfg))
     checker.section({str(key): value for key, value in tree.items()}, schema, "")
     for key, value in checker.integers.items():
         OmegaConf.update(cfg, key, value)
-
-
-def suggest(word: str, options: Iterable[str]) -> str:
-    """Return ` Did you mean ...?` for the closest option, or nothing."""
-    close = difflib.get_close_matches(word, list(options), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
 
 
 def locate(name: Any, *, key: str, plugins: Iterable[str]) -> Any:
@@ -64,7 +58,9 @@ def locate(name: Any, *, key: str, plugins: Iterable[str]) -> Any:
     try:
         found = get_object(name)
     except Exception as error:
-        raise UserError(f"{key}._target_: there is no {name} ({_one_line(error)})") from error
+        raise UserError(
+            f"{key}._target_: there is no {name} ({one_line(error.__cause__ or error)})"
+        ) from error
     defined_in = str(getattr(found, "__module__", "")).partition(".")[0]
     if defined_in not in allowed or not (inspect.isclass(found) or inspect.isfunction(found)):
         raise UserError(f"{key}._target_: {name} is not a class of {', '.join(sorted(allowed))}")
@@ -76,11 +72,6 @@ def plugins_of(node: Any) -> list[str]:
     root = node._get_root() if isinstance(node, DictConfig | ListConfig) else None
     plugins = root.get("plugins") if isinstance(root, DictConfig) else None
     return [str(name) for name in plugins] if isinstance(plugins, ListConfig) else []
-
-
-def _one_line(error: BaseException) -> str:
-    root = error.__cause__ or error
-    return " ".join(str(root).split())
 
 
 def _join(prefix: str, key: str) -> str:

@@ -1,0 +1,200 @@
+"""`metarl <command> [key=value ...]`: find the command; import nothing heavy before that."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module, metadata
+from typing import Any
+
+from metarl_cli import config_schema
+from metarl_cli.config_words import one_line, suggest
+from metarl_cli.core.errors import RunError, UserError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word of the command line; with a schema it is configured by Hydra."""
+
+    target: str  # module:function
+    summary: str
+    config: str = ""
+    schema: type | None = None
+    changes_run: bool = False  # other keys than its own are settings of an earlier run
+
+
+COMMANDS = {
+    "train": Command(
+        "metarl_cli.commands.train:run",
+        "meta-train, then meta-test   env=cheetah_vel algo=maml | resume=latest",
+        "train",
+        config_schema.TrainConfig,
+    ),
+    "eval": Command(
+        "metarl_cli.commands.evaluate:run",
+        "meta-test a checkpoint       checkpoint=latest env.tasks.num_test=100",
+        "eval",
+        config_schema.EvalConfig,
+        changes_run=True,
+    ),
+    "bench": Command(
+        "metarl_cli.commands.bench:run",
+        "measure steps per second     env=cheetah_vel algo=maml",
+        "bench",
+        config_schema.BenchConfig,
+    ),
+    "list": Command(
+        "metarl_cli.commands.listing:main",
+        "show what there is           envs | algos | networks | experiments | runs | env=NAME",
+    ),
+}
+RESUME = Command(
+    "metarl_cli.commands.train:resume",
+    "continue a run",
+    "resume",
+    config_schema.ResumeConfig,
+    changes_run=True,
+)
+WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EISDIR)
+HELP = """\
+metarl: meta-reinforcement learning from the command line
+
+  metarl <command> [key=value ...]
+
+{commands}
+
+  metarl <command> --help      its groups and keys
+  metarl <command> --cfg job   the configuration it would run with
+  metarl train -m seed=0,1,2   a sweep: every combination, one after the other
+  eval "$(metarl -sc install=bash)"   completion with TAB
+
+Exit codes: 0 done, 1 the run failed, 2 the request is wrong, 75 stopped and resumable, 130 Ctrl-C.
+METARL_DEBUG=1 shows where an error came from.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except (UserError, RunError, OSError) as error:
+        return report(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def report(error: Exception) -> int:
+    """Tell the user about an error in one line on stderr and return its exit code."""
+    if os.environ.get("METARL_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):  # the reader of our output has left: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    text = one_line(error)
+    wrong_request = isinstance(error, UserError)
+    if isinstance(error, OSError):
+        text = f"{error.strerror or text}: {error.filename}" if error.filename else text
+        wrong_request = error.errno in WRONG_PLACE
+    sys.stderr.write(f"metarl: {text}\n")
+    return 2 if wrong_request else 1
+
+
+def rewrite_run_settings(arguments: Sequence[str], own_keys: Sequence[str]) -> list[str]:
+    """Move settings of an earlier run under `overrides`: `seed=1` -> `++overrides.seed=1`.
+
+    Args:
+        arguments: flags and overrides as typed.
+        own_keys: root keys of the command itself; they stay, as do flags and `hydra.*`.
+    """
+    rewritten = []
+    for argument in arguments:
+        key = argument.partition("=")[0]
+        root = re.split(r"[./@]", key.lstrip("+~"))[0]
+        if argument.startswith("-") or root in own_keys or root == "hydra" or not key[:1].strip():
+            rewritten.append(argument)
+        elif key[0] in "+~":
+            raise UserError(
+                f"{argument}: a run's settings can change, not come or go; drop the {key[0]}"
+            )
+        else:
+            rewritten.append(f"++overrides.{argument}" if "=" in argument else argument)
+    return rewritten
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if any(flag in arguments for flag in ("-sc", "--shell-completion")):
+        return _complete(arguments)
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0
+    if name == "--version":
+        sys.stdout.write(f"metarl {metadata.version('metarl')}\n")
+        return 0
+    if name not in COMMANDS:
+        raise UserError(_unknown_command(name))
+    return _run(name, rest)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    command = COMMANDS[name]
+    if name == "train" and any(re.match(r"\+*resume=", argument) for argument in arguments):
+        command = RESUME
+    if command.schema is None:
+        return _load(command.target)(arguments)
+    if command.changes_run:
+        own_keys = [item.name for item in fields(command.schema)]
+        arguments = rewrite_run_settings(arguments, own_keys)
+    return _load("metarl_cli.config_run:run_hydra")(
+        command.config,
+        arguments,
+        schema=command.schema,
+        command=lambda cfg: _load(command.target)(cfg),
+        report=report,
+    )
+
+
+def _load(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return HELP.format(commands="\n".join(lines))
+
+
+def _unknown_command(name: str) -> str:
+    if "=" in name:
+        return f"the first word must be a command, e.g. metarl train {name}"
+    hint = suggest(name, COMMANDS) or f" There are {', '.join(COMMANDS)}."
+    return f"there is no command {name}.{hint}"
+
+
+def _complete(arguments: list[str]) -> int:
+    """Serve Hydra's shell completion, which knows no subcommands: cut ours out of the line."""
+    query = any(argument.startswith("query=") for argument in arguments)
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if not query:
+        return _run("train", arguments)
+    typed = words[1] if len(words) > 1 else ""
+    if typed not in COMMANDS or (len(words) == 2 and not line.endswith(" ")):
+        sys.stdout.write(" ".join(name for name in COMMANDS if name.startswith(typed)) + "\n")
+        return 0
+    if COMMANDS[typed].schema is None:
+        return 0
+    line = line.replace(f" {typed}", "", 1)
+    os.environ.update(COMP_LINE=line, COMP_POINT=str(len(line)))
+    return _run(typed, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -202,10 +202,11 @@ class TaskVectorEnv(VectorEnv):
         return np.asarray(seeds, np.uint64)
 
     def _assign_tasks(self, task: np.ndarray | None, rows: np.ndarray) -> None:
+        # Drawn even if not needed: the start state of a seed must not depend on who chose the task.
+        drawn = self._tasks_from_uniform(self._random.uniform(self.tasks.shape[1], rows))
         if task is None:
-            free = rows[~self._task_given[rows]]
-            uniform = self._random.uniform(self.tasks.shape[1], free)
-            self.tasks[free] = self._tasks_from_uniform(uniform)
+            free = ~self._task_given[rows]
+            self.tasks[rows[free]] = drawn[free]
             return
         tasks = np.asarray(task, np.float64)
         if tasks.shape not in (self.tasks.shape, self.tasks.shape[1:]):

@@ -1,0 +1,34 @@
+"""What `gymnasium.make` and `gymnasium.make_vec` call for the ids of `metarl_cli.envs`.
+
+gymnasium.make("metarl/CheetahVel-v0", **{"objective.velocity_range": [0, 3]})
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from metarl_cli.config import build, compose
+from metarl_cli.envs.base import TaskVectorEnv
+from metarl_cli.envs.single import SingleEnv
+
+
+def make_env(*, name: str, render_mode: str | None = None, **settings: Any) -> SingleEnv:
+    """Build one environment; `settings` are dotted keys of `conf/env/<name>.yaml`."""
+    return SingleEnv(
+        make_vector_env(name=name, num_envs=1, num_threads=1, render_mode=render_mode, **settings)
+    )
+
+
+def make_vector_env(
+    *,
+    name: str,
+    num_envs: int,
+    num_threads: int = 0,
+    render_mode: str | None = None,
+    **settings: Any,
+) -> TaskVectorEnv:
+    """Build the batch; `settings` are dotted keys of `conf/env/<name>.yaml`."""
+    overrides = [f"env.{key}={json.dumps(value)}" for key, value in settings.items()]
+    node = compose(f"env/{name}", overrides).env
+    return build(node, num_envs=num_envs, num_threads=num_threads, render_mode=render_mode)

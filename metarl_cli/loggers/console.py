@@ -17,13 +17,15 @@ import numpy as np
 from rich.bar import Bar
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from metarl_cli.loggers.jsonl import to_row
 
-_REFRESH_HZ = 2.0  # drawing takes 3-5 ms: below 1 % of the training time
+_REFRESH_HZ = 1.0  # drawing 40 numbers takes 10 ms: 1 % of one core
 _LINE_METRICS = 6  # numbers in a plain line
 _BAR_WIDTH = 24  # characters
 
@@ -135,7 +137,7 @@ class ConsoleLogger:
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [
             Text(f"{self._title}  {self._pace.describe()}", no_wrap=True, overflow="ellipsis"),
-            ProgressBar(total=max(self._pace.total_steps, 1), completed=self._pace.step),
+            Padding(ProgressBar(total=max(self._pace.total_steps, 1), completed=self._pace.step)),
             two_columns(self._metrics),
         ]
         if curve(self._curve, "online") or curve(self._curve, "probe"):
@@ -171,11 +173,14 @@ class _ValueBar:
         span = high - low
         self._share = 0.05 + 0.95 * ((value - low) / span if span > 0 else 1.0)
 
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, _BAR_WIDTH)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Any:
         if options.ascii_only:
             yield Text("#" * max(1, round(_BAR_WIDTH * self._share)))
         else:
-            yield Bar(1.0, 0.0, self._share, width=_BAR_WIDTH)
+            yield Bar(1.0, 0.0, self._share)
 
 
 def curve(metrics: Mapping[str, Any], kind: str) -> dict[int, float]:

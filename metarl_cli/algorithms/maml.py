@@ -34,15 +34,6 @@ from metarl_cli.networks.policies import Policy, TorsoFactory
 
 
 @dataclass
-class FastWeights:
-    """What the agent knows of its tasks: one set of policy parameters each."""
-
-    parameters: Tensor  # [N, P]
-    policy: dict[str, Tensor]  # the same by name, ready for use
-    steps_taken: int
-
-
-@dataclass
 class Samples:
     """One episode of all environments, regrouped by task: `[N, M, ...]`, M = T * E."""
 
@@ -55,6 +46,15 @@ class Samples:
         """Every k-th sample, k = 1 / fraction."""
         stride = max(1, round(1 / fraction))
         return tree.tree_map(lambda x: x[:, ::stride].contiguous(), self)
+
+
+@dataclass
+class FastWeights:
+    """What the agent knows of its tasks: one set of policy parameters each."""
+
+    parameters: Tensor  # [N, P]
+    policy: dict[str, Tensor]  # the same by name, ready for use
+    support: tuple[Samples, ...]  # what they were adapted to, one entry per gradient step
 
 
 class MAML:
@@ -96,7 +96,7 @@ class MAML:
     def initial_state(self, num_tasks: int, envs_per_task: int) -> FastWeights:
         """Every task starts from the meta-learned parameters."""
         shared = flatten_parameters(self.policy)
-        return self._fast_weights(shared.expand(num_tasks, -1), 0)
+        return self._fast_weights(shared.expand(num_tasks, -1), ())
 
     def act(self, state: FastWeights, step: TimeStep, *, explore: bool) -> Output:
         """Act with each task's own parameters."""
@@ -112,14 +112,14 @@ class MAML:
         As in the paper's evaluation, steps beyond those trained for are smaller.
         """
         samples = self._samples(episode, len(state.parameters))
-        trained = state.steps_taken < self.inner_steps
+        trained = len(state.support) < self.inner_steps
         inner = InnerStep.take(
             lambda theta: self._inner_loss(theta, samples),
             state.parameters,
             step_size=self.inner_lr * (1.0 if trained else self.later_lr_ratio),
             differentiable=False,
         )
-        return self._fast_weights(inner.adapted, state.steps_taken + 1)
+        return self._fast_weights(inner.adapted, (*state.support, samples))
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """Sample, adapt and sample again in a batch of tasks, then improve the initialisation."""
@@ -130,11 +130,11 @@ class MAML:
             if step < self.inner_steps:
                 trial = trial.adapt(self, episode)
         returns = {f"train/return_{k}": float(e.reward.sum(0).mean()) for k, e in enumerate(episodes)}
-        return returns | self._meta_update(episodes)
+        query = self._samples(episodes[-1], self.num_tasks)
+        return returns | self._meta_update(trial.state.support, query)
 
-    def _meta_update(self, episodes: Sequence[Trajectory]) -> Metrics:
+    def _meta_update(self, support: Sequence[Samples], query: Samples) -> Metrics:
         """Trust-region step on the mean loss after adaptation (Algorithm 3, line 10)."""
-        *support, query = [self._samples(e, self.num_tasks) for e in episodes]
         theta = flatten_parameters(self.policy)
         path = self._inner_path(theta, support, differentiable=not self.first_order)
         leaf = path[-1].adapted.requires_grad_()
@@ -195,8 +195,8 @@ class MAML:
         """Action distributions of each task's parameters `[N, P]` at its observations."""
         return functional_call(self.policy, unflatten(self.policy, parameters), (obs,))
 
-    def _fast_weights(self, parameters: Tensor, steps_taken: int) -> FastWeights:
-        return FastWeights(parameters, unflatten(self.policy, parameters), steps_taken)
+    def _fast_weights(self, parameters: Tensor, support: tuple[Samples, ...]) -> FastWeights:
+        return FastWeights(parameters, unflatten(self.policy, parameters), support)
 
     def _samples(self, episode: Trajectory, num_tasks: int) -> Samples:
         """Regroup by task and estimate advantages with a baseline fitted to this very batch."""

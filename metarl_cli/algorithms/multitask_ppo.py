@@ -1,0 +1,74 @@
+"""One PPO policy for all tasks: blind to the task (`multitask_ppo`) or told it (`oracle`).
+
+The two baselines between which meta-learning happens. Blind, the policy can only do what is best
+on average over tasks; told the task parameters, it shows what is reachable once the task is known.
+PPO: Schulman et al. 2017 (arXiv:1707.06347).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.learners.ppo import PPO, Rollout
+from metarl_cli.networks.actor_critic import ActorCritic
+from metarl_cli.networks.policies import TorsoFactory
+
+
+class MultitaskPPO:
+    """PPO on episodes of many tasks; adaptation is the identity."""
+
+    def __init__(
+        self,
+        num_tasks: int,
+        envs_per_task: int,
+        observe_task: bool,
+        initial_std: float,
+        ppo: PPO,
+        *,
+        spec: EnvSpec,
+        network: TorsoFactory,
+    ) -> None:
+        context_dim = spec.task.shape[0] if observe_task else 0
+        self.num_tasks, self.envs_per_task = num_tasks, envs_per_task
+        self.observe_task, self.ppo = observe_task, ppo
+        self.model = ActorCritic(spec, network, initial_std=initial_std, context_dim=context_dim)
+        self.optimizer = ppo.optimizer(self.model)
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """The model and its optimiser."""
+        return {"model": self.model, "optimizer": self.optimizer}
+
+    def initial_state(self, num_tasks: int, envs_per_task: int) -> None:
+        """Remember nothing."""
+        return
+
+    def act(self, state: None, step: TimeStep, *, explore: bool) -> Output:
+        """Act by the shared policy."""
+        distribution = self.model.distribution(self._features(step.obs, step.task))
+        return Output(distribution.sample() if explore else distribution.mode(), state)
+
+    def adapt(self, state: None, episode: Trajectory) -> None:
+        """Learn nothing from a task."""
+        return
+
+    def train_step(self, sampler: Sampler) -> Metrics:
+        """One PPO update on an episode of every environment."""
+        episode, _ = sampler.run(self, sampler.begin(self, sampler.sample_tasks()))
+        step = episode.step
+        rollout = Rollout(
+            features=self._features(step.obs, step.task).unsqueeze(1),
+            next_features=self._features(episode.next_obs, step.task).unsqueeze(1),
+            action=episode.action.unsqueeze(1),
+            reward=episode.reward.unsqueeze(1),
+            terminated=episode.terminated.unsqueeze(1),
+            active=step.active.unsqueeze(1),
+        )
+        metrics = self.ppo.update(self.model, self.optimizer, rollout)
+        return {"train/return_0": float(episode.episode_return.mean())} | metrics
+
+    def _features(self, obs: torch.Tensor, task: torch.Tensor) -> torch.Tensor:
+        return self.model.features(obs, task if self.observe_task else None)

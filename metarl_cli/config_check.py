@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metarl_cli.config_schema import SECTIONS, Node, TrainConfig
-from metarl_cli.config_types import annotations_of, as_integer, describe, matches
+from metarl_cli.config_types import annotations_of, as_integer, describe, is_plain, matches
 from metarl_cli.config_words import one_line, suggest
 from metarl_cli.core.errors import UserError
 
@@ -26,16 +26,17 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> None:
     """Raise a `UserError` naming the first wrong key; make integers of floats such as `3e6`.
 
     The fixed keys are compared with the dataclass `schema`, every node with a `_target_` with the
-    signature of its class. Keyword-only arguments may be absent: the program passes them at run
-    time. Ranges inside open groups are the business of the constructors (see `build`).
+    signature of its class. Arguments that are keyword-only or no plain values may be absent: the
+    program passes them at run time. Ranges inside open groups are the business of the
+    constructors (see `build`).
     """
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UserError(f"{missing[0]} has no value: add {missing[0]}=<value>")
     try:
+        missing = sorted(OmegaConf.missing_keys(cfg))
         tree = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(one_line(error)) from error
+    if missing:
+        raise UserError(f"{missing[0]} has no value: add {missing[0]}=<value>")
     assert isinstance(tree, dict)
     checker = _Checker(plugins_of(cfg))
     checker.section({str(key): value for key, value in tree.items()}, schema, "")
@@ -139,7 +140,9 @@ class _Checker:
             elif key in hints:
                 self._value(value, hints[key], _join(prefix, key))
         absent = [
-            name for name, item in parameters.items() if _required(item) and name not in given
+            name
+            for name, parameter in parameters.items()
+            if name not in given and _required(parameter) and is_plain(hints.get(name))
         ]
         if absent and not values.get("_partial_"):
             raise UserError(f"{_join(prefix, absent[0])} is missing")

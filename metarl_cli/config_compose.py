@@ -18,7 +18,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import conf_dir
 
 FAILURES = (HydraException, OmegaConfBaseException, ValueError)
-UNKNOWN_OPTION = re.compile(r"Could not find '(?P<group>[^'/]*)/(?P<option>[^']*)'")
+UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<group>[^'/]*)/(?P<option>[^']*)'")
 UNKNOWN_KEY = re.compile(
     r"Could not override '([^']+)'|Key '([^']+)' is not in struct|Could not delete[^']*'([^']+)'"
 )
@@ -44,9 +44,11 @@ def explain(error: BaseException, config_name: str, overrides: Sequence[str]) ->
         return _unknown_key(wrong, config_name, overrides)
     if found := UNPARSED.search(text):
         return f"cannot read {found['text']!r}: settings are written key=value"
+    if "Config group override must be" in text:
+        return _odd_choice(overrides)
     if "Ambiguous value for argument" in text:
         return f"several values need a sweep, add -m: {text.strip().splitlines()[0]}"
-    return one_line(error)
+    return one_line(error).partition(" See https://")[0]
 
 
 def options_of(group: str) -> list[str]:
@@ -79,10 +81,22 @@ def _unknown_option(group: str, option: str) -> str:
     return f"there is no {group}={option}.{suggest(option, options)}{listing}"
 
 
+def _odd_choice(overrides: Sequence[str]) -> str:
+    """Name the override that gives a config group something else than the name of an option."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in _groups() or not key.isidentifier():
+            return f"cannot read {key}={value}: a group takes the name of an option, env=point_nav"
+    return "a group takes the name of an option, as in env=point_nav"
+
+
 def _unknown_key(wrong: str, config_name: str, overrides: Sequence[str]) -> str:
-    groups = [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
-    options = [*_known_keys(config_name, overrides), *groups]
+    options = [*_known_keys(config_name, overrides), *_groups()]
     return f"unknown key {wrong}.{suggest(wrong, options)}"
+
+
+def _groups() -> list[str]:
+    return [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
 
 
 def _known_keys(config_name: str, overrides: Sequence[str]) -> list[str]:

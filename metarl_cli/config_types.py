@@ -51,6 +51,14 @@ def matches(value: Any, annotation: Any) -> bool:
     return True
 
 
+def is_plain(annotation: Any) -> bool:
+    """Return whether YAML can hold such a value: scalars, choices and lists of them."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (Union, types.UnionType) or (origin or annotation) in SEQUENCES:
+        return all(is_plain(item) for item in arguments if item is not Ellipsis)
+    return origin is Literal or annotation in SCALARS or annotation is type(None)
+
+
 def describe(annotation: Any) -> str:
     """Say in words what fits the annotation."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)

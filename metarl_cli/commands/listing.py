@@ -1,0 +1,154 @@
+"""`metarl list`: what can be composed, and which runs exist."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metarl_cli.config import build, check, compose, flatten
+from metarl_cli.config_compose import options_of
+from metarl_cli.config_schema import BenchConfig
+from metarl_cli.config_words import suggest
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.paths import conf_dir
+
+GROUPS = {"envs": "env", "algos": "algo", "networks": "network", "experiments": "experiment"}
+RUNS = "runs"
+OUTPUTS = Path("outputs")
+PLAIN_WIDTH = 200  # columns without a terminal
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print tables of environments, algorithms, networks, experiments and runs.
+
+    Args:
+        arguments: any of the words above or `env=<name>`; none means all but the runs.
+    """
+    console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    for word in arguments or GROUPS:
+        group, equals, name = word.partition("=")
+        if word in ("-h", "--help"):
+            console.print(f"metarl list [{' | '.join([*GROUPS, RUNS])}] | env=<name>", markup=False)
+        elif word == RUNS:
+            console.print(_runs_table(OUTPUTS))
+        elif equals and group == "env":
+            _show_env(console, name)
+        elif word in GROUPS:
+            console.print(_options_table(word))
+        else:
+            words = [*GROUPS, RUNS]
+            hint = suggest(word, words) or f" There are {', '.join(words)} and env=<name>."
+            raise UserError(f"cannot list {word}.{hint}")
+    return 0
+
+
+def description(path: Path) -> str:
+    """Return a YAML file's comment header, without `#` and Hydra's package lines."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if "@package" not in line:
+            lines.append(line.lstrip("# ").rstrip())
+    return "\n".join(lines)
+
+
+def find_runs(outputs: Path) -> list[dict[str, Any]]:
+    """Return what is known of each run below a folder, the newest first.
+
+    A run is a folder with `meta.json`; whatever is unreadable in it is left blank.
+    """
+    metas = sorted(outputs.rglob("meta.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [_run(path.parent) for path in metas]
+
+
+def _options_table(title: str) -> Table:
+    group = GROUPS[title]
+    table = _table(title, group, "what it is")
+    for option in options_of(group):
+        text = description(conf_dir() / group / f"{option}.yaml")
+        table.add_row(option, text.partition("\n")[0])
+    return table
+
+
+def _runs_table(outputs: Path) -> Table:
+    columns = ("run", "env", "algo", "seed", "status", "env_steps", "last_eval")
+    table = _table("runs, newest first", *columns)
+    for run in find_runs(outputs):
+        table.add_row(*(str(run.get(column, "")) for column in columns))
+    return table
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    facts = {"run": folder.as_posix(), **_read_object(folder / "meta.json")}
+    rows = _read_rows(folder / "metrics.jsonl")
+    if rows:
+        facts.setdefault("env_steps", rows[-1].get("env_steps", ""))
+    scores = [row for row in rows if any(key.startswith("eval/probe_") for key in row)]
+    if scores:
+        facts["last_eval"] = _probe_curve(scores[-1])
+    return facts
+
+
+def _probe_curve(row: dict[str, Any]) -> str:
+    """Return the greedy return after 0, 1, ... K episodes: `-40.1 > -11.5 > -4.2`."""
+    values = []
+    while isinstance(score := row.get(f"eval/probe_{len(values)}"), int | float):
+        values.append(f"{score:.1f}")
+    return " > ".join(values)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # the last line of a killed run may be torn
+            continue
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _show_env(console: Console, name: str) -> None:
+    cfg = compose("bench", [f"env={name}"])
+    check(cfg, BenchConfig)
+    env = build(cfg.env, num_envs=1)
+    try:
+        spec = env.env_spec
+        names = ", ".join(getattr(env, "task_names", ()))
+    finally:
+        env.close()
+    table = _table(f"env={name}", "what", "value")
+    table.add_row("", description(conf_dir() / "env" / f"{name}.yaml"))
+    table.add_row("observation", str(spec.observation))
+    table.add_row("action", str(spec.action))
+    table.add_row("hidden task", f"{names}: {spec.task}")
+    table.add_row("horizon", f"{spec.horizon} steps")
+    for key, value in flatten(cfg.env).items():
+        if key != "_target_":
+            table.add_row(f"env.{key}", str(value))
+    console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    return table

@@ -26,7 +26,7 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 
 _INTERRUPTED_S = 3.0  # patience with the upload when the scheduler waits for us to leave
 _GRACE_S = 5.0  # added to finish_timeout_s before the W&B process counts as hung
-_OWN_FILES = ("*.jsonl", "*.log", "*.json", "*.yaml")  # of the run folder, uploaded at the end
+_OWN_FILES = ("metrics.jsonl", "meta.json", "eval.json", "*.log")  # uploaded at the end
 
 
 class WandbLogger:
@@ -143,7 +143,6 @@ class WandbLogger:
         # installation of wandb is one more failure that must not stop a run.
         import wandb
 
-        wandb.setup(wandb.Settings(silent=True))
         reason = "" if mode == "offline" else self._try_online(wandb)
         if reason and mode == "online":
             raise UserError(
@@ -151,6 +150,7 @@ class WandbLogger:
                 "logger.wandb.mode=offline"
             )
         if self._run is None:
+            wandb.setup(wandb.Settings(silent=True))
             self._run = self._init(wandb, "offline")
         self._where = self._describe(reason)
         tell(self._where)
@@ -158,11 +158,13 @@ class WandbLogger:
     def _try_online(self, wandb: Any) -> str:
         """Return why the run cannot be online, or an empty string if it is."""
         try:
+            wandb.setup(wandb.Settings(silent=True))
             if not wandb.login(prompt=False, verify=False):
                 return "no API key"
             self._run = self._init(wandb, "online")
             self._online = True
         except Exception as error:
+            _end_service()  # it still holds the run id
             return one_line(error)
         return ""
 

@@ -64,7 +64,7 @@ class ConsoleLogger:
         """Show a row; the display is redrawn by its own clock."""
         row = {key: value for key, value in to_row(metrics, step).items() if _is_number(value)}
         evaluated = {key: row[key] for key in row if key.startswith("eval/")}
-        self._pace.step = row.pop("env_steps")
+        self._pace.advance(row.pop("env_steps"))
         self._metrics |= {key: row[key] for key in row if key not in evaluated}
         self._curve = evaluated or self._curve
         if self._is_live():
@@ -152,18 +152,24 @@ class Pace:
         self.total_steps = total_steps
         self.step = initial_step
         self._initial_step = initial_step
-        self._start_s = time.monotonic()
+        self._start_s = self._last_s = time.monotonic()
+
+    def advance(self, step: int) -> None:
+        """Note that the run has now done `step` environment steps."""
+        self.step = step
+        self._last_s = time.monotonic()
 
     def describe(self) -> str:
         """Return for instance `1,200,000 steps (12 %)  20,000 steps/s  elapsed 1:00  left 7:20`."""
-        elapsed_s = time.monotonic() - self._start_s
-        rate = (self.step - self._initial_step) / max(elapsed_s, 1e-6)  # steps/s
+        now_s = time.monotonic()
+        rate = (self.step - self._initial_step) / max(self._last_s - self._start_s, 1e-6)  # steps/s
         share = 100 * self.step / max(self.total_steps, 1)
-        text = (
-            f"{self.step:,} steps ({share:.0f} %)  {rate:,.0f} steps/s  elapsed {_clock(elapsed_s)}"
-        )
+        text = f"{self.step:,} steps ({share:.0f} %)  {rate:,.0f} steps/s"
+        text += f"  elapsed {_clock(now_s - self._start_s)}"
         left = self.total_steps - self.step
-        return f"{text}  left {_clock(left / rate)}" if left > 0 and rate > 0 else text
+        if left <= 0 or rate <= 0:
+            return text
+        return f"{text}  left {_clock(max(0.0, left / rate - (now_s - self._last_s)))}"
 
 
 class _ValueBar:

@@ -1,7 +1,7 @@
 """Weights & Biases as a mirror of the record: it may be absent, slow or dead, the run goes on.
 
-Every call is guarded. The first failure is reported in one line and ends the mirroring; nothing
-that W&B does reaches the random streams or the signal handlers of the run.
+Every call is guarded: the first failure is one line and ends the mirroring. Nothing that W&B does
+reaches the random streams or the signal handlers of the run.
 """
 
 from __future__ import annotations
@@ -139,50 +139,34 @@ class WandbLogger:
             tell(f"W&B: off ({one_line(error)}). The record metrics.jsonl is complete.")
 
     def _open(self, mode: Mode) -> None:
-        # Imported here: it takes a second, which disabled runs need not wait for, and a broken
-        # installation of wandb is one more failure that must not stop a run.
-        import wandb
-
-        reason = "" if mode == "offline" else self._try_online(wandb)
+        reason = "" if mode == "offline" else self._try_online()
         if reason and mode == "online":
             raise UserError(
                 f"W&B: {reason}; run `wandb login`, set WANDB_API_KEY, or choose "
                 "logger.wandb.mode=offline"
             )
         if self._run is None:
-            wandb.setup(wandb.Settings(silent=True))
-            self._run = self._init(wandb, "offline")
+            self._run = self._init("offline")
         self._where = self._describe(reason)
         tell(self._where)
 
-    def _try_online(self, wandb: Any) -> str:
+    def _try_online(self) -> str:
         """Return why the run cannot be online, or an empty string if it is."""
         try:
-            wandb.setup(wandb.Settings(silent=True))
-            if not wandb.login(prompt=False, verify=False):
+            if not _has_key():
                 return "no API key"
-            self._run = self._init(wandb, "online")
+            self._run = self._init("online")
             self._online = True
         except Exception as error:
             _end_service()  # it still holds the run id
             return one_line(error)
         return ""
 
-    def _init(self, wandb: Any, mode: Mode) -> Any:
-        init_timeout_s, finish_timeout_s = self._timeouts_s
-        settings = wandb.Settings(
-            silent=True,
-            console="off",
-            init_timeout=init_timeout_s,
-            finish_timeout=finish_timeout_s,
-            finish_timeout_raises=True,
-        )
+    def _init(self, mode: Literal["online", "offline"]) -> Any:
         arguments = dict(self._arguments)
         if mode == "offline":
             arguments["resume"] = None  # same id: `wandb sync` joins the pieces
-        run = wandb.init(mode=mode, dir=str(self._run_dir), settings=settings, **arguments)
-        run.define_metric("*", step_metric="env_steps")
-        return run
+        return _open_run(mode, self._run_dir, timeouts_s=self._timeouts_s, arguments=arguments)
 
     def _describe(self, reason: str) -> str:
         folder = self._run.settings.sync_dir
@@ -238,10 +222,8 @@ class WandbLogger:
                 call()
         except Exception as error:
             self._broken = True
-            tell(
-                f"W&B: stopped working ({action}: {one_line(error)}). "
-                "The run goes on; its record metrics.jsonl is complete."
-            )
+            why = f"{action}: {one_line(error)}"
+            tell(f"W&B: stopped working ({why}). The run goes on; metrics.jsonl is complete.")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -266,6 +248,38 @@ def _choose(mode: Mode) -> Mode:
     return mode
 
 
+def _has_key() -> bool:
+    """Look for an API key without asking for it and without the network."""
+    # Imported in functions: it takes a second, which disabled runs need not wait for, and a broken
+    # installation of wandb is one more failure that must not stop a run.
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    return bool(wandb.login(prompt=False, verify=False))
+
+
+def _open_run(
+    mode: Literal["online", "offline"],
+    run_dir: Path,
+    *,
+    timeouts_s: tuple[float, float],
+    arguments: dict[str, Any],
+) -> Any:
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        init_timeout=timeouts_s[0],
+        finish_timeout=timeouts_s[1],
+        finish_timeout_raises=True,
+    )
+    run = wandb.init(mode=mode, dir=str(run_dir), settings=settings, **arguments)
+    run.define_metric("*", step_metric="env_steps")
+    return run
+
+
 def _folders(run_dir: Path) -> dict[str, str]:
     """Keep W&B out of the home folder, which may be read-only or small."""
     folder = run_dir / "wandb"
@@ -278,9 +292,10 @@ def _folders(run_dir: Path) -> dict[str, str]:
 
 def _end_service() -> None:
     """Kill a dead or hung W&B process: its exit hook would wait for it, the next run talk to it."""
-    import wandb
+    with contextlib.suppress(Exception):
+        import wandb
 
-    with contextlib.suppress(Exception):  # no public way leads to the process
-        service: Any = wandb.setup()._connection
-        service._proc._process.kill()
-    call_within(_GRACE_S, wandb.teardown)
+        with contextlib.suppress(Exception):  # no public way leads to the process
+            service: Any = wandb.setup()._connection
+            service._proc._process.kill()
+        call_within(_GRACE_S, wandb.teardown)

@@ -114,7 +114,7 @@ class WandbLogger:
         self._guarded("artifact", lambda: self._log_artifact(Path(path), kind, aliases))
 
     def notice(self, text: str) -> None:
-        """Ignore notices: they are for the person at the terminal."""
+        """Ignore notices: they are for people."""
 
     def close(self, status: str) -> None:
         """Finish the run within the time limit and say again where its data is."""
@@ -163,9 +163,8 @@ class WandbLogger:
         return ""
 
     def _init(self, mode: Literal["online", "offline"]) -> Any:
-        arguments = dict(self._arguments)
-        if mode == "offline":
-            arguments["resume"] = None  # same id: `wandb sync` joins the pieces
+        offline = {"resume": None} if mode == "offline" else {}  # `wandb sync` joins pieces by id
+        arguments = self._arguments | offline
         return _open_run(mode, self._run_dir, timeouts_s=self._timeouts_s, arguments=arguments)
 
     def _describe(self, reason: str) -> str:
@@ -204,15 +203,15 @@ class WandbLogger:
         limit_s = self._timeouts_s[1] + _GRACE_S
         if status == "interrupted" or self._broken:
             limit_s = _INTERRUPTED_S
-        exit_code = 0 if status == "finished" else 1
-        error = call_within(limit_s, lambda: self._run.finish(exit_code=exit_code))
+        code = 0 if status == "finished" else 1
+        error = call_within(limit_s, lambda: self._run.finish(exit_code=code))
         if error is None and not self._broken:
             tell(self._where)
             return
         _end_service()
         if error is not None and not self._broken:
-            folder = self._run.settings.sync_dir
-            tell(f"W&B: not all uploaded ({one_line(error)}). Upload with: wandb sync {folder}")
+            rest = f"Upload with: wandb sync {self._run.settings.sync_dir}"
+            tell(f"W&B: not all uploaded ({one_line(error)}). {rest}")
 
     def _guarded(self, action: str, call: Callable[[], object]) -> None:
         if self._run is None or self._broken:

@@ -13,10 +13,14 @@ from metarl_cli.envs.base import TaskVectorEnv
 from metarl_cli.envs.single import SingleEnv
 
 
-def make_env(*, name: str, render_mode: str | None = None, **settings: Any) -> SingleEnv:
+def make_env(
+    *, name: str, num_threads: int = 1, render_mode: str | None = None, **settings: Any
+) -> SingleEnv:
     """Build one environment; `settings` are dotted keys of `conf/env/<name>.yaml`."""
     return SingleEnv(
-        make_vector_env(name=name, num_envs=1, num_threads=1, render_mode=render_mode, **settings)
+        make_vector_env(
+            name=name, num_envs=1, num_threads=num_threads, render_mode=render_mode, **settings
+        )
     )
 
 

@@ -67,6 +67,9 @@ class TaskVectorEnv(VectorEnv):
         self.single_action_space = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
+        if isinstance(action_space, Box):
+            self._action_low = action_space.low.astype(np.float64)
+            self._action_high = action_space.high.astype(np.float64)
         self.env_spec = EnvSpec(observation_space, action_space, task_space, horizon)
         self.task_names = task_names
         self.horizon = horizon
@@ -215,7 +218,7 @@ class TaskVectorEnv(VectorEnv):
                 f"expected {self.tasks.shape} or {self.tasks.shape[1:]}"
             )
         if not np.isfinite(tasks).all():
-            raise ValueError(f"task: got {task}, expected finite numbers")
+            raise ValueError(f"task: got {tasks.tolist()}, expected finite numbers")
         self.tasks[rows] = np.broadcast_to(tasks, self.tasks.shape)[rows]
         self._task_given[rows] = True
 
@@ -225,13 +228,15 @@ class TaskVectorEnv(VectorEnv):
             raise ValueError(
                 f"actions: got shape {actions.shape}, expected {self.action_space.shape}"
             )
-        space = self.single_action_space
-        if not isinstance(space, Box):
+        if not isinstance(self.single_action_space, Box):
             return actions
-        if not np.isfinite(actions).all():
+        actions = actions.astype(np.float64)
+        finite = np.isfinite(actions.sum()) or np.isfinite(actions).all()  # the sum is quick
+        if not finite:
             row = int(np.flatnonzero(~np.isfinite(actions).all(axis=1))[0])
             raise NonFiniteError(f"non-finite action in environment {row}: {actions[row]}")
-        return np.minimum(np.maximum(actions.astype(np.float64), space.low), space.high)
+        np.maximum(actions, self._action_low, out=actions)
+        return np.minimum(actions, self._action_high, out=actions)
 
 
 def require_positive(**values: float) -> None:

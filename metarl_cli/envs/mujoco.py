@@ -132,7 +132,6 @@ class MujocoTaskEnv(TaskVectorEnv):
         self._stage = _STAGE_VEL if self._needs_center_of_mass else _STAGE_NONE
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl = self._batch.bind("ctrl")
-        self._unstable_counts = self._batch.warning[:, _UNSTABLE, 1]
         self._center_of_mass = np.zeros((num_envs, 0))
         if self._needs_center_of_mass:
             self._center_of_mass = self._batch.bind("sensordata")[:, -6:]
@@ -172,13 +171,25 @@ class MujocoTaskEnv(TaskVectorEnv):
         else:
             velocity = self._center_of_mass[:, 3 : 3 + self._axes].copy()
         goal = self._objective.reward(velocity, self.tasks)
-        control = -self._control_cost * np.square(actions).sum(axis=1)
+        control = -self._control_cost * np.einsum("ba,ba->b", actions, actions)
         return Outcome(
             reward=goal + control,
             terminated=np.zeros(self.num_envs, bool),
-            unstable=self._unstable_counts.any(axis=1),
+            unstable=self._unstable(),
             info={"velocity": velocity[:, 0], "reward_goal": goal, "reward_control": control},
         )
 
     def _observe(self) -> np.ndarray:
-        return np.concatenate(self._parts, axis=1, dtype=np.float32, casting="same_kind")
+        obs = np.empty(self.observation_space.shape, np.float32)
+        start = 0
+        for part in self._parts:
+            end = start + part.shape[1]
+            obs[:, start:end] = part
+            start = end
+        return obs
+
+    def _unstable(self) -> np.ndarray:
+        warning = self._batch.warning  # [B, kinds, 2]: last details, and count since the reset
+        if not warning.any():
+            return np.zeros(self.num_envs, bool)
+        return warning[:, _UNSTABLE, 1].any(axis=1)

@@ -7,7 +7,6 @@ env = build(cfg.env, num_envs=8)
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.config_check import check, locate, plugins_of
+from metarl_cli.config_check import check, locate, parameters_of, plugins_of
 from metarl_cli.config_compose import compose
 from metarl_cli.config_schema import SECTIONS, BenchConfig, EvalConfig, ResumeConfig, TrainConfig
 from metarl_cli.config_words import one_line, suggest
@@ -50,7 +49,7 @@ def build(node: Any, **runtime: Any) -> Any:
     values: Any = OmegaConf.to_container(node, resolve=True)
     _locate_all(values, _name(node), plugins)
     target = locate(node["_target_"], key=_name(node), plugins=plugins)
-    accepted = inspect.signature(target).parameters
+    accepted = parameters_of(target, key=_name(node))
     kept = {k: v for k, v in values.items() if k not in SECTIONS or k in accepted}
     try:
         return instantiate(kept, _partial_=True, _convert_="all")(**runtime)

@@ -68,6 +68,17 @@ def locate(name: Any, *, key: str, plugins: Iterable[str]) -> Any:
     return found
 
 
+def parameters_of(target: Any, *, key: str) -> dict[str, inspect.Parameter]:
+    """Return the named arguments of a class or function."""
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError as error:
+        raise UserError(
+            f"{key}._target_: {target} does not say which arguments it takes"
+        ) from error
+    return {name: item for name, item in parameters.items() if item.kind not in VARIADIC}
+
+
 def plugins_of(node: Any) -> list[str]:
     """Return the user's own modules, named at the root of the tree that the node belongs to."""
     root = node._get_root() if isinstance(node, DictConfig | ListConfig) else None
@@ -125,11 +136,7 @@ class _Checker:
 
     def _arguments(self, values: dict[str, Any], prefix: str) -> None:
         target = locate(values["_target_"], key=prefix, plugins=self.plugins)
-        parameters = {
-            name: parameter
-            for name, parameter in inspect.signature(target).parameters.items()
-            if parameter.kind not in VARIADIC
-        }
+        parameters = parameters_of(target, key=prefix)
         sections = {name: SECTIONS[name] for name in SECTIONS if name not in parameters}
         given = {key: value for key, value in values.items() if key not in META_KEYS}
         self._refuse_unknown(given, [*parameters, *sections], prefix)

@@ -17,7 +17,8 @@ from metarl_cli.config_words import one_line, suggest
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import conf_dir
 
-FAILURES = (HydraException, OmegaConfBaseException, ValueError)
+# Hydra lets a few raw errors through, e.g. TypeError for `env=[1,2]`.
+FAILURES = (HydraException, OmegaConfBaseException, ValueError, TypeError)
 UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<group>[^'/]*)/(?P<option>[^']*)'")
 UNKNOWN_KEY = re.compile(
     r"Could not override '([^']+)'|Key '([^']+)' is not in struct|Could not delete[^']*'([^']+)'"
@@ -66,13 +67,13 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
 
 @contextmanager
 def _own_hydra() -> Iterator[None]:
-    holder = GlobalHydra.instance()
-    running, holder.hydra = holder.hydra, None
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             yield
     finally:
-        holder.hydra = running
+        GlobalHydra.instance().hydra = running
 
 
 def _unknown_option(group: str, option: str) -> str:

@@ -98,7 +98,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _probe_curve(row: dict[str, Any]) -> str:
     """Return the greedy return after 0, 1, ... K episodes: `-40.1 > -11.5 > -4.2`."""
-    values = []
+    values: list[str] = []
     while isinstance(score := row.get(f"eval/probe_{len(values)}"), int | float):
         values.append(f"{score:.1f}")
     return " > ".join(values)

@@ -1,0 +1,169 @@
+"""The command line as a user meets it: real processes, few of them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from metarl_cli.cli import main, report, rewrite_run_settings
+from metarl_cli.commands.listing import find_runs
+from metarl_cli.core.errors import NonFiniteError, UserError
+
+Run = Callable[..., CompletedProcess]
+OWN = ["checkpoint", "overrides", "meta_test"]
+
+
+def test_help_is_quick_and_imports_nothing_heavy(metarl: Run) -> None:
+    start = time.perf_counter()
+    done = metarl("--help", PYTHONPROFILEIMPORTTIME="1")
+    elapsed_s = time.perf_counter() - start
+    assert done.returncode == 0
+    for command in ("train", "eval", "bench", "list"):
+        assert f"\n  {command}" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "wandb", "mujoco", "hydra", "numpy", "rich"}
+    assert elapsed_s < 2.0  # 0.1 s on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["trian"], "there is no command trian. Did you mean train?"),
+        (["env=point_nav"], "e.g. metarl train env=point_nav"),
+        (["eval", "checkpoint=x", "+seed=1"], "drop the +"),
+        (["list", "algoz"], "cannot list algoz. Did you mean algos?"),
+        (["list", "env=pointnav"], "there is no env=pointnav. Did you mean point_nav?"),
+    ],
+)
+def test_wrong_word_is_one_line_and_exit_2(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert line in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["train", "env=point_nv"], "there is no env=point_nv. Did you mean point_nav?"),
+        (["train", "env.horizn=3"], "Did you mean env.horizon?"),
+        (["train", "+foo=1"], "unknown key foo"),
+        (["train", "algo.inner_lr=abc"], "algo.inner_lr must be a number"),
+        (["eval"], "checkpoint has no value"),
+        (["eval", "checkpoint=nowhere", "env.tasks.test_seed=123"], "nowhere"),
+    ],
+)
+def test_wrong_setting_is_one_line_exit_2_and_leaves_no_folder(
+    metarl: Run, tmp_path: Path, arguments: list[str], line: str
+) -> None:
+    done = metarl(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert line in done.stderr
+    assert done.stderr.startswith("metarl: ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweep_reports_each_failed_job_and_exits_with_its_code(metarl: Run) -> None:
+    done = metarl("train", "-m", "seed=-1,-2")
+    assert done.returncode == 2
+    assert "got -1" in done.stderr
+    assert "got -2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_folder_that_cannot_be_written_is_one_line(metarl: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = metarl("train", "hydra.run.dir=file/run")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_config_is_shown_without_running(metarl: Run, tmp_path: Path) -> None:
+    done = metarl("train", "env=point_nav", "--cfg", "job")
+    assert done.returncode == 0
+    assert "metarl_cli.envs.point.PointNav" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_completion_offers_commands_and_options(metarl: Run) -> None:
+    def query(line: str) -> list[str]:
+        done = metarl("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+        return done.stdout.split()
+
+    assert query("metarl tr") == ["train"]
+    assert "env=point_nav" in query("metarl train env=poi")
+
+
+def test_settings_of_an_earlier_run_are_told_from_the_commands_own() -> None:
+    typed = ["checkpoint=a=b", "meta_test.episodes=2", "env.tasks.num_test=5", "seed=1", "-m"]
+    assert rewrite_run_settings([*typed, "hydra.run.dir=x"], OWN) == [
+        "checkpoint=a=b",
+        "meta_test.episodes=2",
+        "++overrides.env.tasks.num_test=5",
+        "++overrides.seed=1",
+        "-m",
+        "hydra.run.dir=x",
+    ]
+
+
+@pytest.mark.parametrize("argument", ["+seed=1", "++seed=1", "~seed"])
+def test_settings_of_an_earlier_run_cannot_come_or_go(argument: str) -> None:
+    with pytest.raises(UserError, match="can change, not come or go"):
+        rewrite_run_settings([argument], OWN)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("two\nlines"), 2, "metarl: two lines\n"),
+        (NonFiniteError("NaN in reward"), 1, "metarl: NaN in reward\n"),
+        (OSError(errno.ENOSPC, "No space left", "a.pt"), 1, "metarl: No space left: a.pt\n"),
+        (OSError(errno.EROFS, "Read-only", "a.pt"), 2, "metarl: Read-only: a.pt\n"),
+    ],
+)
+def test_errors_have_codes_and_one_line(
+    error: Exception, code: int, line: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert report(error) == code
+    assert capsys.readouterr().err == line
+
+
+def test_list_shows_every_group_and_an_environment(capsys: pytest.CaptureFixture) -> None:
+    assert main(["list"]) == 0
+    assert main(["list", "env=point_nav"]) == 0
+    shown = capsys.readouterr().out
+    for text in ("point_nav", "maml", "mlp", "hidden task", "goal_x", "100 steps"):
+        assert text in shown
+
+
+def test_runs_are_listed_newest_first_with_their_last_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("old", "new"):
+        folder = tmp_path / "outputs" / name
+        folder.mkdir(parents=True)
+        meta = {"env": "point_nav", "algo": "maml", "seed": 3, "status": "finished"}
+        (folder / "meta.json").write_text(json.dumps(meta))
+    long_ago = 1_000_000_000
+    os.utime(tmp_path / "outputs/old/meta.json", (long_ago, long_ago))
+    rows = [{"env_steps": 5, "eval/probe_0": -40.0, "eval/probe_1": -11.52}, {"env_steps": 9}]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "outputs/new/metrics.jsonl").write_text("\n".join(lines) + '\n{"torn')
+    new, old = find_runs(tmp_path / "outputs")
+    assert new["run"].endswith("new")
+    assert (new["env_steps"], new["last_eval"]) == (9, "-40.0 > -11.5")
+    assert "last_eval" not in old
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "runs"]) == 0
+    assert "outputs/new" in capsys.readouterr().out

@@ -105,6 +105,7 @@ def _keep_type(key: str, old: Any, value: Any) -> Any:
     if type(old) is int and isinstance(value, float) and value.is_integer():
         return int(value)
     same = isinstance(value, list) if OmegaConf.is_list(old) else type(value) is type(old)
+    # A number written as `1` may be a float to its class: `check` knows, this function does not.
     if not same and not (type(old) is int and isinstance(value, float)):
         raise UserError(f"{key} must be like {old!r}, got {value!r}")
     return value

@@ -11,9 +11,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from omegaconf import DictConfig
 
 from metarl_cli.cli import main, report, rewrite_run_settings
 from metarl_cli.commands.listing import find_runs
+from metarl_cli.config import BenchConfig
+from metarl_cli.config_run import run_hydra
 from metarl_cli.core.errors import NonFiniteError, UserError
 
 Run = Callable[..., CompletedProcess]
@@ -167,3 +170,41 @@ def test_runs_are_listed_newest_first_with_their_last_evaluation(
     monkeypatch.chdir(tmp_path)
     assert main(["list", "runs"]) == 0
     assert "outputs/new" in capsys.readouterr().out
+
+
+def sweep(codes: dict[int, int], ran: list[int]) -> int:
+    """Sweep over seeds 0, 1, 2 with a command that returns these codes and notes what ran."""
+
+    def command(cfg: DictConfig) -> int:
+        ran.append(cfg.seed)
+        return codes.get(cfg.seed, 0)
+
+    arguments = ["-m", "env=point_nav", "seed=0,1,2"]
+    return run_hydra("bench", arguments, schema=BenchConfig, command=command, report=report)
+
+
+def test_failed_job_does_not_stop_a_sweep_but_an_interrupted_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["metarl"])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    assert sweep({}, ran := []) == 0
+    assert sweep({0: 1}, ran) == 1
+    assert ran == [0, 1, 2, 0, 1, 2]
+    with pytest.raises(SystemExit) as stopped:
+        sweep({1: 130}, ran := [])
+    assert stopped.value.code == 130
+    assert ran == [0, 1]
+
+
+def test_defect_inside_a_command_is_not_disguised_as_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(cfg: DictConfig) -> int:
+        raise ValueError("a defect")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["metarl"])
+    with pytest.raises(ValueError, match="a defect"):
+        run_hydra("bench", [], schema=BenchConfig, command=command, report=report)

@@ -14,6 +14,7 @@ from gymnasium.spaces import Box
 from mujoco.batch import Batch
 
 from metarl_cli.envs.base import Outcome, TaskVectorEnv, require_positive
+from metarl_cli.envs.center_of_mass import PlanarCenterOfMass
 from metarl_cli.envs.objectives import Objective
 from metarl_cli.envs.robots import compile_model, find_robot
 
@@ -23,7 +24,6 @@ _log = logging.getLogger(__name__)
 _LARGEST = float(mujoco.mjMAXVAL)
 _UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)
 _STAGE_NONE = mujoco.mjtStage.mjSTAGE_NONE.value
-_STAGE_VEL = mujoco.mjtStage.mjSTAGE_VEL.value
 
 ObservationPart = Literal["positions", "velocities", "center_of_mass"]
 
@@ -104,17 +104,20 @@ class MujocoTaskEnv(TaskVectorEnv):
         self._control_cost = control_cost
         self._reset_noise = ResetNoise(**reset_noise)
         self._axes = find_robot(robot).axes
-        self._needs_center_of_mass = velocity == "center_of_mass" or "center_of_mass" in observation
         self._velocity_of_root = velocity == "root"
-        model = compile_model(find_robot(robot), center_of_mass=self._needs_center_of_mass)
+        model = compile_model(find_robot(robot))
         self._simulate_with(model, num_envs, min(num_threads or os.cpu_count() or 1, num_envs))
+        self._center_of_mass = np.zeros((num_envs, 6))  # x, y, z (m) and their rates (m/s)
+        self._mass: PlanarCenterOfMass | None = None
+        if velocity == "center_of_mass" or "center_of_mass" in observation:
+            self._mass = PlanarCenterOfMass(model)
         self._step_s = model.opt.timestep * frame_skip
         self._parts = self._observation_parts(observation)
-        size = sum(part.shape[1] for part in self._parts)
+        self._observation_size = sum(part.shape[1] for part in self._parts)
         control_range = model.actuator_ctrlrange.astype(np.float32)
         self.all_tasks = objective.all_tasks
         super().__init__(
-            observation_space=Box(-_LARGEST, _LARGEST, (size,), np.float32),
+            observation_space=Box(-_LARGEST, _LARGEST, (self._observation_size,), np.float32),
             action_space=Box(control_range[:, 0], control_range[:, 1], dtype=np.float32),
             task_space=objective.task_space,
             task_names=objective.task_names,
@@ -124,17 +127,11 @@ class MujocoTaskEnv(TaskVectorEnv):
         )
 
     def _simulate_with(self, model: mujoco.MjModel, num_envs: int, num_threads: int) -> None:
-        # Sensors must describe the state after the step (stage VEL). With an MjData for each
-        # simulation, the next step goes on from that stage, which saves computing it twice.
         # MuJoCo's own handler writes to stderr and MUJOCO_LOG.TXT; info says "unstable" instead.
         mujoco.set_mju_user_warning(_log.debug)
-        self._batch = Batch(model, num_envs, num_threads, persistent=self._needs_center_of_mass)
-        self._stage = _STAGE_VEL if self._needs_center_of_mass else _STAGE_NONE
+        self._batch = Batch(model, num_envs, num_threads)
         self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self._ctrl = self._batch.bind("ctrl")
-        self._center_of_mass = np.zeros((num_envs, 0))
-        if self._needs_center_of_mass:
-            self._center_of_mass = self._batch.bind("sensordata")[:, -6:]
 
     def _observation_parts(self, names: Sequence[str]) -> list[np.ndarray]:
         views = {
@@ -159,13 +156,15 @@ class MujocoTaskEnv(TaskVectorEnv):
             offset = self._random.normal(num_positions, rows)
         self._qpos[rows] += noise.position_scale * offset
         self._qvel[rows] += noise.velocity_std * self._random.normal(self._qvel.shape[1], rows)
-        if self._stage != _STAGE_NONE:
-            self._batch.forward(rows, stage=self._stage)
+        if self._mass is not None:
+            self._mass.compute(self._qpos, self._qvel, out=self._center_of_mass)
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
         self._ctrl[:] = actions
         before = self._qpos[:, : self._axes].copy()
-        self._batch.step(rows, self._frame_skip, self._stage)
+        self._batch.step(rows, self._frame_skip)
+        if self._mass is not None:
+            self._mass.compute(self._qpos, self._qvel, out=self._center_of_mass)
         if self._velocity_of_root:
             velocity = (self._qpos[:, : self._axes] - before) / self._step_s
         else:
@@ -180,7 +179,7 @@ class MujocoTaskEnv(TaskVectorEnv):
         )
 
     def _observe(self) -> np.ndarray:
-        obs = np.empty(self.observation_space.shape, np.float32)
+        obs = np.empty((self.num_envs, self._observation_size), np.float32)
         start = 0
         for part in self._parts:
             end = start + part.shape[1]

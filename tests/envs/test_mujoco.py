@@ -40,7 +40,7 @@ def test_physics_is_gymnasiums_half_cheetah():
 def test_center_of_mass_is_that_of_the_state_after_the_step():
     env = cheetah("cheetah_vel_maml", num_envs=1)
     env.reset(seed=3, options={"task": [1.0]})
-    model = compile_model(find_robot("half_cheetah"), center_of_mass=False)
+    model = compile_model(find_robot("half_cheetah"))
     data = mujoco.MjData(model)
     data.qpos[:], data.qvel[:] = env._qpos[0], env._qvel[0]
     rng = np.random.default_rng(1)
@@ -64,7 +64,7 @@ def test_center_of_mass_is_that_of_the_state_after_the_step():
 def test_center_of_mass_is_current_after_reset():
     env = cheetah("cheetah_vel_maml")
     obs, _ = env.reset(seed=0)
-    model = compile_model(find_robot("half_cheetah"), center_of_mass=False)
+    model = compile_model(find_robot("half_cheetah"))
     data = mujoco.MjData(model)
     data.qpos[:] = env._qpos[1]
     mujoco.mj_forward(model, data)

@@ -1,0 +1,75 @@
+"""The centre of mass of a robot that moves in the x-z plane, from its coordinates alone.
+
+MuJoCo computes it after a step only together with collisions and inertias at the new state, which
+takes half as long as the step itself; for chains of hinges in a plane it is a sum of sines.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+
+class PlanarCenterOfMass:
+    """Place and velocity of the whole body's centre of mass.
+
+    It is the place of the root + the sum over bodies of R(angle of body) @ arm of body. The arm is
+    the sum, in the body's own frame, of its centre and of where its children sit, each weighted
+    with the share of the whole mass that hangs there.
+
+    Args:
+        model: a robot whose first two coordinates are slides of the root along x and z, and whose
+            others are hinges about y, one per body, all zero in the default pose.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        if not _is_planar(model):
+            raise ValueError("center_of_mass: this robot is not a tree of hinges in the x-z plane")
+        total = model.body_subtreemass[0]
+        arms = model.body_ipos * (model.body_mass / total)[:, None]
+        for body in range(2, model.nbody):
+            share = model.body_subtreemass[body] / total
+            arms[model.body_parentid[body]] += share * model.body_pos[body]
+        self._arm_x, self._arm_z = arms[1:, 0, None], arms[1:, 2, None]  # [bodies, 1], m
+        self._root = model.body_pos[1].copy()  # m, where the slides are zero
+        self._parents = [int(parent) - 1 for parent in model.body_parentid[2:]]
+
+    def compute(self, qpos: np.ndarray, qvel: np.ndarray, out: np.ndarray) -> None:
+        """Write x, y, z (m) and their rates (m/s) to `out`, `[B, 6]`.
+
+        Args:
+            qpos: coordinates `[B, Q]`, m and rad.
+            qvel: their rates `[B, Q]`, m/s and rad/s.
+            out: where to write.
+        """
+        angle, rate = self._sum_along_chains(qpos), self._sum_along_chains(qvel)  # [bodies, B]
+        cos, sin = np.cos(angle), np.sin(angle)
+        x = self._arm_x * cos + self._arm_z * sin
+        z = self._arm_z * cos - self._arm_x * sin
+        out[:, 0] = self._root[0] + qpos[:, 0] + x.sum(axis=0)
+        out[:, 1] = self._root[1]
+        out[:, 2] = self._root[2] + qpos[:, 1] + z.sum(axis=0)
+        out[:, 3] = qvel[:, 0] + (rate * z).sum(axis=0)  # dx/d angle = z
+        out[:, 4] = 0.0
+        out[:, 5] = qvel[:, 1] - (rate * x).sum(axis=0)  # dz/d angle = -x
+
+    def _sum_along_chains(self, coordinates: np.ndarray) -> np.ndarray:
+        """Add up the hinges from the root to each body: `[B, Q]` to `[bodies, B]`."""
+        sums = coordinates[:, 2:].T.copy()
+        for body, parent in enumerate(self._parents, start=1):
+            sums[body] += sums[parent]
+        return sums
+
+
+def _is_planar(model: mujoco.MjModel) -> bool:
+    slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
+    num_hinges = model.njnt - 2
+    axes = [[1, 0, 0], [0, 0, 1]] + [[0, 1, 0]] * num_hinges
+    return bool(
+        model.jnt_type.tolist() == [slide, slide] + [hinge] * num_hinges
+        and model.jnt_bodyid.tolist() == [1, 1, *range(1, model.nbody)]
+        and np.array_equal(model.jnt_axis, axes)
+        and np.array_equal(model.body_quat, [[1, 0, 0, 0]] * model.nbody)
+        and not model.jnt_pos.any()
+        and not model.qpos0.any()
+    )

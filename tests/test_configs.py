@@ -63,7 +63,7 @@ def test_primary_config_has_exactly_the_keys_of_its_schema(root: str) -> None:
     values = {"eval": ["checkpoint=x"], "resume": ["resume=x"]}.get(root, [])
     cfg = compose(root, values)
     check(cfg, ROOTS[root])
-    optional = {"algo", "network"}  # groups that may be empty
+    optional = {"algo", "network", "env_name", "algo_name"}  # empty groups; frozen runs only
     assert {item.name for item in fields(ROOTS[root])} - set(cfg) <= optional
 
 

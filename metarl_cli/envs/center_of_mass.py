@@ -35,7 +35,7 @@ class PlanarCenterOfMass:
         self._parents = [int(parent) - 1 for parent in model.body_parentid[2:]]
 
     def compute(self, qpos: np.ndarray, qvel: np.ndarray, out: np.ndarray) -> None:
-        """Write x, y, z (m) and their rates (m/s) to `out`, `[B, 6]`.
+        """Write x, y, z (m) and the velocity along x (m/s) to `out`, `[B, 4]`.
 
         Args:
             qpos: coordinates `[B, Q]`, m and rad.
@@ -49,9 +49,8 @@ class PlanarCenterOfMass:
         out[:, 0] = self._root[0] + qpos[:, 0] + x.sum(axis=0)
         out[:, 1] = self._root[1]
         out[:, 2] = self._root[2] + qpos[:, 1] + z.sum(axis=0)
-        out[:, 3] = qvel[:, 0] + (rate * z).sum(axis=0)  # dx/d angle = z
-        out[:, 4] = 0.0
-        out[:, 5] = qvel[:, 1] - (rate * x).sum(axis=0)  # dz/d angle = -x
+        rate *= z  # dx/d angle = z
+        out[:, 3] = qvel[:, 0] + rate.sum(axis=0)
 
     def _sum_along_chains(self, coordinates: np.ndarray) -> np.ndarray:
         """Add up the hinges from the root to each body: `[B, Q]` to `[bodies, B]`."""

@@ -107,7 +107,7 @@ class MujocoTaskEnv(TaskVectorEnv):
         self._velocity_of_root = velocity == "root"
         model = compile_model(find_robot(robot))
         self._simulate_with(model, num_envs, min(num_threads or os.cpu_count() or 1, num_envs))
-        self._center_of_mass = np.zeros((num_envs, 6))  # x, y, z (m) and their rates (m/s)
+        self._center_of_mass = np.zeros((num_envs, 4))  # x, y, z (m), velocity along x (m/s)
         self._mass: PlanarCenterOfMass | None = None
         if velocity == "center_of_mass" or "center_of_mass" in observation:
             self._mass = PlanarCenterOfMass(model)
@@ -168,7 +168,7 @@ class MujocoTaskEnv(TaskVectorEnv):
         if self._velocity_of_root:
             velocity = (self._qpos[:, : self._axes] - before) / self._step_s
         else:
-            velocity = self._center_of_mass[:, 3 : 3 + self._axes].copy()
+            velocity = self._center_of_mass[:, 3:].copy()
         goal = self._objective.reward(velocity, self.tasks)
         control = -self._control_cost * np.einsum("ba,ba->b", actions, actions)
         return Outcome(

@@ -109,7 +109,7 @@ class TaskVectorEnv(VectorEnv):
         if choices:
             raise ValueError(f"options: got {sorted(choices)}, expected task, reset_mask")
         if seed is not None:
-            self._random.seed(self._row_seeds(seed)[rows], rows)
+            self._random.seed(_row_seeds(seed, self.num_envs)[rows], rows)
         self._assign_tasks(task, rows)
         self._started[rows] = True
         self._active[rows] = True
@@ -193,17 +193,6 @@ class TaskVectorEnv(VectorEnv):
             )
         return np.flatnonzero(mask)
 
-    def _row_seeds(self, seed: int | Sequence[int]) -> np.ndarray:
-        if np.ndim(seed) == 0:
-            seeds = [int(seed) + row for row in range(self.num_envs)]  # type: ignore[arg-type]
-        else:
-            seeds = [int(value) for value in seed]  # type: ignore[union-attr]
-        if len(seeds) != self.num_envs or min(seeds) < 0:
-            raise ValueError(
-                f"seed: got {seed}, expected an integer >= 0 or {self.num_envs} of them"
-            )
-        return np.asarray(seeds, np.uint64)
-
     def _assign_tasks(self, task: np.ndarray | None, rows: np.ndarray) -> None:
         # Drawn even if not needed: the start state of a seed must not depend on who chose the task.
         drawn = self._tasks_from_uniform(self._random.uniform(self.tasks.shape[1], rows))
@@ -251,3 +240,11 @@ def require_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
     if len(bounds) != 2 or not bounds[0] < bounds[1]:
         raise ValueError(f"{name}: got {list(bounds)}, expected [low, high] with low < high")
     return float(bounds[0]), float(bounds[1])
+
+
+def _row_seeds(seed: int | Sequence[int], num: int) -> np.ndarray:
+    first = range(int(seed), int(seed) + num) if isinstance(seed, int | np.integer) else seed
+    seeds = [int(value) for value in first]
+    if len(seeds) != num or min(seeds) < 0:
+        raise ValueError(f"seed: got {seed}, expected an integer >= 0 or {num} of them")
+    return np.asarray(seeds, np.uint64)

@@ -63,8 +63,6 @@ class TrainConfig:
     seed: int = at_least(0)
     threads: int = at_least(0)
     network: Node | None = None
-    env_name: str | None = None  # only in a frozen config: which choices made it
-    algo_name: str | None = None
 
 
 @dataclass

@@ -12,6 +12,7 @@ Differences from the paper:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,7 +115,7 @@ class MAML:
         samples = self._samples(episode, len(state.parameters))
         trained = len(state.support) < self.inner_steps
         inner = InnerStep.take(
-            lambda theta: self._inner_loss(theta, samples),
+            functools.partial(self._inner_loss, samples),
             state.parameters,
             step_size=self.inner_lr * (1.0 if trained else self.later_lr_ratio),
             differentiable=False,
@@ -129,7 +130,9 @@ class MAML:
             episodes.append(episode)
             if step < self.inner_steps:
                 trial = trial.adapt(self, episode)
-        returns = {f"train/return_{k}": float(e.reward.sum(0).mean()) for k, e in enumerate(episodes)}
+        returns = {
+            f"train/return_{k}": float(e.episode_return.mean()) for k, e in enumerate(episodes)
+        }
         query = self._samples(episodes[-1], self.num_tasks)
         return returns | self._meta_update(trial.state.support, query)
 
@@ -174,7 +177,7 @@ class MAML:
         for samples in support:
             path.append(
                 InnerStep.take(
-                    lambda x, samples=samples: self._inner_loss(x, samples),
+                    functools.partial(self._inner_loss, samples),
                     parameters,
                     step_size=self.inner_lr,
                     differentiable=differentiable,
@@ -183,7 +186,7 @@ class MAML:
             parameters = path[-1].adapted
         return path
 
-    def _inner_loss(self, parameters: Tensor, samples: Samples) -> Tensor:
+    def _inner_loss(self, samples: Samples, parameters: Tensor) -> Tensor:
         log_prob = self.distribution(parameters, samples.obs).log_prob(samples.action)
         return policy_gradient_loss(log_prob, samples.advantage, samples.mask)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
+from torch import Tensor
 
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
-from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout
 from metarl_cli.networks.actor_critic import ActorCritic
 from metarl_cli.networks.policies import TorsoFactory
@@ -70,5 +70,5 @@ class MultitaskPPO:
         metrics = self.ppo.update(self.model, self.optimizer, rollout)
         return {"train/return_0": float(episode.episode_return.mean())} | metrics
 
-    def _features(self, obs: torch.Tensor, task: torch.Tensor) -> torch.Tensor:
+    def _features(self, obs: Observation, task: Tensor) -> Tensor:
         return self.model.features(obs, task if self.observe_task else None)

@@ -15,7 +15,7 @@ import torch
 
 from metarl_cli.core import tree
 from metarl_cli.core.protocols import Sampler, Stateful
-from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout
 from metarl_cli.networks.actor_critic import ActorCritic, stack_copies
 from metarl_cli.networks.policies import TorsoFactory
@@ -69,7 +69,7 @@ class ScratchPPO:
         def by_task(x: torch.Tensor) -> torch.Tensor:  # [T, B, ...] -> [T, N, E, ...]
             return x.unflatten(1, (state.num_tasks, -1))
 
-        def features(obs: torch.Tensor) -> torch.Tensor:
+        def features(obs: Observation) -> torch.Tensor:
             return by_task(learners.model.features(obs, None))
 
         rollout = Rollout(

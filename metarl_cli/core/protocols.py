@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+from torch import Tensor
 
 from metarl_cli.core.types import Output, Tasks, TimeStep, Trajectory
 
@@ -30,14 +32,18 @@ class Agent(Protocol):
         """Return the state after learning from an episode `[T, B]`; may be the identity."""
 
 
-class Trial(Protocol):
-    """Interaction with a batch of tasks so far, as a value: rerunning from it changes nothing."""
+@dataclass(frozen=True)
+class Trial:
+    """Interaction with a batch of tasks so far; a value, so rerunning from it changes nothing."""
 
     tasks: Tasks
     state: State
+    prev_action: Tensor  # [B, ...]
+    prev_reward: Tensor  # [B]
 
     def adapt(self, agent: Agent, episode: Trajectory) -> Trial:
         """Return the trial with the agent adapted to `episode`."""
+        return replace(self, state=agent.adapt(self.state, episode))
 
 
 class Sampler(Protocol):

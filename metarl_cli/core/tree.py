@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,14 +14,18 @@ Tree = TypeVar("Tree")
 
 def tree_map(fn: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """Apply `fn` to the corresponding leaves of trees of one structure."""
+    return cast(Tree, _map(fn, tree, *others))
+
+
+def _map(fn: Callable[..., Any], tree: Any, *others: Any) -> Any:
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         names = [f.name for f in dataclasses.fields(tree)]
-        values = {n: tree_map(fn, *(getattr(t, n) for t in (tree, *others))) for n in names}
+        values = {n: _map(fn, *(getattr(t, n) for t in (tree, *others))) for n in names}
         return dataclasses.replace(tree, **values)
     if isinstance(tree, dict):
-        return {key: tree_map(fn, *(t[key] for t in (tree, *others))) for key in tree}  # type: ignore
+        return {key: _map(fn, *(t[key] for t in (tree, *others))) for key in tree}
     if isinstance(tree, list | tuple):
-        return type(tree)(tree_map(fn, *leaves) for leaves in zip(tree, *others, strict=True))  # type: ignore
+        return type(tree)(_map(fn, *leaves) for leaves in zip(tree, *others, strict=True))
     return fn(tree, *others)
 
 

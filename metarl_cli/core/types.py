@@ -19,8 +19,8 @@ Observation = Tensor | dict[str, Tensor]
 class EnvSpec:
     """What an algorithm must know of an environment to build its networks."""
 
-    observation: Space
-    action: Space  # Box or Discrete
+    observation: Space[Any]
+    action: Space[Any]  # Box or Discrete
     task: Box  # bounds of the hidden task parameters
     horizon: int  # steps per episode
 

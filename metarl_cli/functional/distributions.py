@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -11,8 +13,36 @@ from torch import Tensor
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
+class Distribution(ABC):
+    """What policies return."""
+
+    @abstractmethod
+    def sample(self) -> Tensor:
+        """Draw actions."""
+
+    @abstractmethod
+    def mode(self) -> Tensor:
+        """Most likely actions."""
+
+    @abstractmethod
+    def log_prob(self, action: Tensor) -> Tensor:
+        """Log-probability or log-density `[...]`."""
+
+    @abstractmethod
+    def entropy(self) -> Tensor:
+        """Entropy in nats, broadcastable to `[...]`."""
+
+    @abstractmethod
+    def kl(self, other: Self) -> Tensor:
+        """KL(self || other) `[...]`."""
+
+    @abstractmethod
+    def detach(self) -> Self:
+        """The same distribution, constant for differentiation."""
+
+
 @dataclass
-class DiagonalGaussian:
+class DiagonalGaussian(Distribution):
     """Independent normals; `log_std` may be broadcast over leading dimensions."""
 
     mean: Tensor  # [..., A]
@@ -35,19 +65,19 @@ class DiagonalGaussian:
         """Differential entropy, broadcastable to `[...]`."""
         return (self.log_std + 0.5 + LOG_SQRT_2PI).sum(-1)
 
-    def kl(self, other: DiagonalGaussian) -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         """KL(self || other) `[...]`."""
         ratio = (2 * (self.log_std - other.log_std)).exp()
         shift = (self.mean - other.mean).square() * (-2 * other.log_std).exp()
         return (other.log_std - self.log_std + 0.5 * (ratio + shift - 1)).sum(-1)
 
-    def detach(self) -> DiagonalGaussian:
+    def detach(self) -> Self:
         """The same distribution, constant for differentiation."""
-        return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
+        return type(self)(self.mean.detach(), self.log_std.detach())
 
 
 @dataclass
-class Categorical:
+class Categorical(Distribution):
     """Discrete actions with normalised log-probabilities `[..., A]`."""
 
     log_probs: Tensor
@@ -74,13 +104,10 @@ class Categorical:
         """Shannon entropy in nats `[...]`."""
         return -(self.log_probs.exp() * self.log_probs).sum(-1)
 
-    def kl(self, other: Categorical) -> Tensor:
+    def kl(self, other: Self) -> Tensor:
         """KL(self || other) `[...]`."""
         return (self.log_probs.exp() * (self.log_probs - other.log_probs)).sum(-1)
 
-    def detach(self) -> Categorical:
+    def detach(self) -> Self:
         """The same distribution, constant for differentiation."""
-        return Categorical(self.log_probs.detach())
-
-
-Distribution = DiagonalGaussian | Categorical
+        return type(self)(self.log_probs.detach())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,8 @@ from metarl_cli.networks.encoders import build_encoder
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
 from metarl_cli.networks.policies import TorsoFactory, build_head, feed_forward
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class ActorCritic(nn.Module):
@@ -25,12 +29,12 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = build_encoder(spec.observation)
-        in_dim = int(self.encoder.out_dim) + context_dim
+        in_dim = self.encoder.out_dim + context_dim
         self.inputs = Normalizer(in_dim)
         self.actor = feed_forward(network, in_dim)
-        self.head = build_head(spec.action, int(self.actor.out_dim), initial_std)
+        self.head = build_head(spec.action, self.actor.out_dim, initial_std)
         self.critic = feed_forward(network, in_dim)
-        self.critic_head = initialised_linear(int(self.critic.out_dim), 1)
+        self.critic_head = initialised_linear(self.critic.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))
 
     def features(self, obs: Observation, context: Tensor | None) -> Tensor:
@@ -51,7 +55,7 @@ class ActorCritic(nn.Module):
         return self.returns.restore(self.scaled_value(features).unsqueeze(-1)).squeeze(-1)
 
 
-def stack_copies(module: nn.Module, num: int) -> nn.Module:
+def stack_copies(module: ModuleT, num: int) -> ModuleT:
     """Turn every parameter and buffer into `num` independent copies along a new first dimension.
 
     Modules built of `mlp.Linear`, `GaussianHead` and `Normalizer` then map `[num, M, ...]` inputs,

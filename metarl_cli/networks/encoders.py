@@ -6,15 +6,21 @@ concatenated in the order of their keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space
 from torch import Tensor, nn
+from torch.nn import functional
 
-from metarl_cli.core.types import Observation
+
+class Encoder(nn.Module):
+    """Maps an observation to `[..., out_dim]` features."""
+
+    out_dim: int
 
 
-class VectorEncoder(nn.Module):
+class VectorEncoder(Encoder):
     """Box of floats `[..., *shape] -> [..., prod(shape)]`."""
 
     def __init__(self, space: Box) -> None:
@@ -27,7 +33,7 @@ class VectorEncoder(nn.Module):
         return obs if self.num_dims == 1 else obs.flatten(-self.num_dims) if self.num_dims else obs
 
 
-class OneHotEncoder(nn.Module):
+class OneHotEncoder(Encoder):
     """Discrete `[...]` or MultiDiscrete `[..., K]` to concatenated one-hot vectors."""
 
     def __init__(self, space: Discrete | MultiDiscrete) -> None:
@@ -41,24 +47,25 @@ class OneHotEncoder(nn.Module):
         """One-hot each component."""
         obs = obs.long()
         parts = [obs] if self.single else list(obs.unbind(-1))
-        hot = [F.one_hot(x, n) for x, n in zip(parts, self.sizes, strict=True)]
+        hot = [functional.one_hot(x, n) for x, n in zip(parts, self.sizes, strict=True)]
         return torch.cat(hot, -1).float()
 
 
-class DictEncoder(nn.Module):
+class DictEncoder(Encoder):
     """Concatenation of the encoders of a Dict space."""
 
     def __init__(self, space: Dict) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict({k: build_encoder(s) for k, s in space.spaces.items()})
-        self.out_dim = sum(int(e.out_dim) for e in self.encoders.values())
+        encoders = {key: build_encoder(part) for key, part in space.spaces.items()}
+        self.encoders = nn.ModuleDict(encoders)
+        self.out_dim = sum(encoder.out_dim for encoder in encoders.values())
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
         """Encode each entry and concatenate."""
         return torch.cat([encoder(obs[k]) for k, encoder in self.encoders.items()], -1)
 
 
-def build_encoder(space: Space) -> nn.Module:
+def build_encoder(space: Space[Any]) -> Encoder:
     """Choose the encoder for an observation space."""
     if isinstance(space, Dict):
         return DictEncoder(space)
@@ -67,10 +74,3 @@ def build_encoder(space: Space) -> nn.Module:
     if isinstance(space, Box) and space.dtype.kind == "f":
         return VectorEncoder(space)
     raise ValueError(f"no encoder for observation space {space}")
-
-
-def obs_to(obs: Observation, device: torch.device) -> Observation:
-    """Move an observation to a device."""
-    if isinstance(obs, dict):
-        return {k: v.to(device) for k, v in obs.items()}
-    return obs.to(device)

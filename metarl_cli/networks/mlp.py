@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -21,7 +22,7 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Map `[..., in]` (shared) or `[N, M, in]` (stacked) to `[..., out]`."""
         if self.weight.dim() == 2:
-            return F.linear(input, self.weight, self.bias)
+            return functional.linear(input, self.weight, self.bias)
         return torch.baddbmm(self.bias.unsqueeze(1), input, self.weight.transpose(1, 2))
 
 
@@ -33,10 +34,17 @@ def initialised_linear(in_dim: int, out_dim: int, gain: float = 1.0) -> Linear:
     return layer
 
 
-class MLP(nn.Module):
+class Torso(nn.Module):
+    """Maps features to `[..., out_dim]`; `kind` says whether it has memory."""
+
+    kind: ClassVar[str]
+    out_dim: int
+
+
+class MLP(Torso):
     """Hidden layers `[..., in_dim] -> [..., out_dim]`; heads are added by the algorithm."""
 
-    kind: ClassVar[str] = "feed-forward"
+    kind = "feed-forward"
 
     def __init__(
         self, hidden: Sequence[int], activation: Literal["tanh", "relu"], *, in_dim: int
@@ -47,8 +55,7 @@ class MLP(nn.Module):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {list(ACTIVATIONS)}, got {activation!r}")
         sizes = [in_dim, *hidden]
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.layers = nn.ModuleList(initialised_linear(i, o) for i, o in pairs)
+        self.layers = nn.ModuleList(initialised_linear(i, o) for i, o in pairwise(sizes))
         self.activation = ACTIVATIONS[activation]
         self.out_dim = sizes[-1]
 

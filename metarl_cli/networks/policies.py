@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from gymnasium.spaces import Box, Discrete, Space
@@ -13,9 +14,9 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import EnvSpec, Observation
 from metarl_cli.functional.distributions import Categorical, DiagonalGaussian, Distribution
 from metarl_cli.networks.encoders import build_encoder
-from metarl_cli.networks.mlp import initialised_linear
+from metarl_cli.networks.mlp import Torso, initialised_linear
 
-TorsoFactory = Callable[..., nn.Module]  # called with in_dim=...
+TorsoFactory = Callable[..., Torso]  # called with in_dim=...
 
 MIN_LOG_STD = math.log(1e-6)  # Finn et al. 2017, code
 
@@ -48,7 +49,7 @@ class CategoricalHead(nn.Module):
         return Categorical.from_logits(self.logits(features))
 
 
-def build_head(space: Space, in_dim: int, initial_std: float) -> nn.Module:
+def build_head(space: Space[Any], in_dim: int, initial_std: float) -> nn.Module:
     """Choose the policy head for an action space."""
     if isinstance(space, Box):
         return GaussianHead(in_dim, int(space.shape[0]), initial_std)
@@ -63,18 +64,17 @@ class Policy(nn.Module):
     def __init__(self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float) -> None:
         super().__init__()
         self.encoder = build_encoder(spec.observation)
-        self.torso = feed_forward(network, int(self.encoder.out_dim))
-        self.head = build_head(spec.action, int(self.torso.out_dim), initial_std)
+        self.torso = feed_forward(network, self.encoder.out_dim)
+        self.head = build_head(spec.action, self.torso.out_dim, initial_std)
 
     def forward(self, obs: Observation) -> Distribution:
         """Return the action distribution: batch shape is that of `obs`."""
         return self.head(self.torso(self.encoder(obs)))
 
 
-def feed_forward(network: TorsoFactory, in_dim: int) -> nn.Module:
+def feed_forward(network: TorsoFactory, in_dim: int) -> Torso:
     """Build a torso and refuse one with memory."""
     torso = network(in_dim=in_dim)
-    kind = getattr(torso, "kind", None)
-    if kind != "feed-forward":
-        raise UserError(f"this algorithm needs a feed-forward network (network=mlp), got {kind}")
+    if torso.kind != "feed-forward":
+        raise UserError(f"network: this algorithm needs a feed-forward one, got {torso.kind}")
     return torso

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from metarl_cli.core import tree
 from metarl_cli.core.errors import NonFiniteError
-from metarl_cli.core.protocols import Agent, Split, State
+from metarl_cli.core.protocols import Agent, Split, Trial
 from metarl_cli.core.types import EnvSpec, Observation, Output, Tasks, TimeStep, Trajectory
 from metarl_cli.rollouts.tasks import TaskSplit
 
@@ -30,22 +28,10 @@ class TaskEnv(Protocol):
     def reset(self, *, seed: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Start an episode in every row."""
 
-    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict]:
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Advance every row that has not ended its episode."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Interaction with a batch of tasks so far; a value, so rerunning from it changes nothing."""
-
-    tasks: Tasks
-    state: State
-    prev_action: Tensor  # [B, ...]
-    prev_reward: Tensor  # [B]
-
-    def adapt(self, agent: Agent, episode: Trajectory) -> Trial:
-        """Return the trial with the agent adapted to `episode`."""
-        return dataclasses.replace(self, state=agent.adapt(self.state, episode))
 
 
 class Sampler:
@@ -87,12 +73,13 @@ class Sampler:
         """Start a trial: the agent knows nothing of these tasks."""
         if tasks.num != self.num_tasks:
             raise ValueError(f"expected {self.num_tasks} tasks, got {tasks.num}")
-        b, action = self.env.num_envs, self.spec.action
-        dtype = torch.float32 if action.dtype is None or action.dtype.kind == "f" else torch.int64
+        b = self.env.num_envs
+        example = np.asarray(self.spec.action.sample())
+        dtype = torch.float32 if example.dtype.kind == "f" else torch.int64
         return Trial(
             tasks=tasks,
             state=agent.initial_state(self.num_tasks, self.envs_per_task),
-            prev_action=torch.zeros(b, *action.shape, dtype=dtype, device=self.device),
+            prev_action=torch.zeros(b, *example.shape, dtype=dtype, device=self.device),
             prev_reward=torch.zeros(b, device=self.device),
         )
 

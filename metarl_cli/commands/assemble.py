@@ -1,0 +1,86 @@
+"""Builds the parts of a run from its configuration; the one place that knows them all."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from metarl_cli.config import build
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.protocols import Algorithm, Split
+from metarl_cli.rollouts.sampler import Sampler
+from metarl_cli.rollouts.tasks import TaskSplit
+from metarl_cli.runtime.evaluator import MetaTest, meta_test
+from metarl_cli.runtime.process import (
+    choose_device,
+    keep_freed_memory,
+    seed_everything,
+    set_threads,
+)
+
+TEST_STREAM = 1_000_003  # keeps the random streams of meta-tests apart from those of training
+
+
+@dataclass
+class Parts:
+    """An algorithm and what it needs to be trained and tested."""
+
+    algorithm: Algorithm
+    threads: int
+    device: torch.device
+    cfg: DictConfig
+
+    def training_sampler(self) -> Sampler:
+        """Sampler of the algorithm's meta-batch."""
+        algo = self.cfg.algo
+        return self._sampler(algo.num_tasks, algo.envs_per_task, self.cfg.seed, record_info=False)
+
+    def test(self, split: Split, *, episodes: int | None = None, probe: bool = True) -> MetaTest:
+        """Meta-test on the fixed tasks of `split` by the algorithm's or the user's protocol."""
+        protocol, chosen = self.cfg.algo.meta_test, self.cfg.meta_test
+        envs = chosen.envs_per_task or protocol.envs_per_task
+        if episodes is None:
+            episodes = protocol.episodes if chosen.episodes is None else chosen.episodes
+        seed = self.cfg.seed + TEST_STREAM
+        sampler = self._sampler(self.cfg.env.tasks.num_test, envs, seed, record_info=True)
+        return meta_test(
+            self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
+        )
+
+    def _sampler(
+        self, num_tasks: int, envs_per_task: int, seed: int, *, record_info: bool
+    ) -> Sampler:
+        env = build_env(self.cfg, num_tasks * envs_per_task, self.threads)
+        return Sampler(
+            env,
+            TaskSplit(env, **self.cfg.env.tasks),
+            num_tasks=num_tasks,
+            seed=seed,
+            device=self.device,
+            record_info=record_info,
+        )
+
+
+def assemble(cfg: DictConfig) -> Parts:
+    """Seed everything and build the algorithm."""
+    keep_freed_memory()
+    threads = set_threads(cfg.threads)
+    seed_everything(cfg.seed)
+    try:
+        device = choose_device(cfg.device)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    spec = build_env(cfg, 1, 1).env_spec
+    network = functools.partial(build, cfg.network)
+    with torch.device(device):
+        algorithm = build(cfg.algo, spec=spec, network=network)
+    return Parts(algorithm, threads, device, cfg)
+
+
+def build_env(cfg: DictConfig, num_envs: int, threads: int) -> Any:
+    """Build the batched environment of a configuration."""
+    return build(cfg.env, num_envs=num_envs, num_threads=threads)

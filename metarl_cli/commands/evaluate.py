@@ -1,0 +1,88 @@
+"""`metarl eval`: meta-test a checkpoint on held-out tasks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.frozen import load_checkpoint, load_config, restore
+from metarl_cli.commands.results import eval_document, print_results
+from metarl_cli.config import TrainConfig, build, check, merge_overrides
+from metarl_cli.core.errors import UserError
+from metarl_cli.loggers.notices import tell
+from metarl_cli.runtime.checkpoint import write_json
+from metarl_cli.runtime.evaluator import MetaTest
+from metarl_cli.runtime.runs import RunFolder, find_checkpoint
+from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
+
+
+def run(cfg: DictConfig) -> int:
+    """Evaluate; exit code 1 if a threshold is not met."""
+    folder, manifest = find_checkpoint(cfg.checkpoint)
+    run_cfg = merge_overrides(load_config(folder), cfg.overrides)
+    for key, value in cfg.meta_test.items():
+        run_cfg.meta_test[key] = run_cfg.meta_test[key] if value is None else value
+    check(run_cfg, TrainConfig)
+    state = load_checkpoint(folder, manifest)
+    source = manifest.file if manifest else "latest"
+    parts = assemble(run_cfg)
+    restore(parts.algorithm, state, f"{folder.path} ({source})")
+    try:
+        with Interruption() as interruption, interruption.interruptible():
+            result = parts.test("test")
+    except Interrupted as interrupted:
+        return exit_code(interrupted.signum)
+    meta, steps = folder.read_meta(), int(state["sampler"]["env_steps"])
+    env, algo = str(meta.get("env")), str(meta.get("algo"))
+    document = eval_document(env, algo, f"{folder.path}: {source}", steps, run_cfg, result)
+    path = Path(cfg.output) if cfg.output else _new_folder(env, algo) / "eval.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write into {path.parent}: {error.strerror}") from error
+    write_json(path, document)
+    _mirror(folder, run_cfg, meta, result, path)
+    print_results(document, path)
+    return _judge(cfg, document["episodes"][-1])
+
+
+def _new_folder(env: str, algo: str) -> Path:
+    now = datetime.now()
+    return Path(f"outputs/eval/{now:%Y-%m-%d}/{now:%H-%M-%S-%f}-{env}-{algo}")
+
+
+def _mirror(
+    folder: RunFolder, cfg: DictConfig, meta: dict[str, Any], result: MetaTest, path: Path
+) -> None:
+    """Log the result to W&B beside the training run, if that run was logged there."""
+    if "wandb" not in cfg.logger or not meta.get("wandb_run_id"):
+        return
+    logger = build(
+        cfg.logger.wandb,
+        run_dir=path.parent,
+        config={"run": OmegaConf.to_container(cfg), "trained_by": meta["wandb_run_id"]},
+        name=f"eval-{meta.get('algo')}-{meta.get('env')}",
+        default_group=f"{meta.get('env')}/{meta.get('algo')}",
+        job_type="eval",
+    )
+    logger.log(result.metrics(), int(meta.get("env_steps", 0)))
+    logger.close("finished")
+
+
+def _judge(cfg: DictConfig, last: dict[str, Any]) -> int:
+    """Compare the return and the success after the last adaptation with the thresholds."""
+    reached = last["online"]["mean"]
+    if cfg.min_return is not None and reached < cfg.min_return:
+        tell(f"return {reached:.2f} is below min_return={cfg.min_return}")
+        return 1
+    if cfg.min_success is not None:
+        if last["success"] is None:
+            raise UserError("min_success: this environment does not define success")
+        if last["success"] < cfg.min_success:
+            tell(f"success {last['success']:.3f} is below min_success={cfg.min_success}")
+            return 1
+    return 0

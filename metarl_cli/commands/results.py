@@ -1,0 +1,81 @@
+"""The result of a meta-test as a document and as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from metarl_cli.runtime.evaluator import MetaTest
+
+
+def eval_document(
+    env: str, algo: str, checkpoint: str, env_steps: int, cfg: DictConfig, result: MetaTest
+) -> dict[str, Any]:
+    """Everything a meta-test measured, ready for eval.json."""
+    return {
+        "env": env,
+        "algo": algo,
+        "checkpoint": checkpoint,
+        "env_steps": env_steps,
+        "test_seed": cfg.env.tasks.test_seed,
+        "num_tasks": result.tasks.num,
+        "envs_per_task": result.online.shape[-1],
+        "test_env_steps": result.env_steps,
+        "episodes": result.episodes(),
+        "tasks": result.per_task(),
+    }
+
+
+def print_results(document: dict[str, Any], path: Path) -> None:
+    """Print the adaptation curve and say plainly what adaptation brought."""
+    console = Console()
+    console.print(results_table(document))
+    console.print(verdict(document["episodes"]))
+    console.print(f"written to {path}", style="dim", soft_wrap=True)
+
+
+def results_table(document: dict[str, Any]) -> Table:
+    """Return per episode index: online and probe with 95 % intervals, success and info means."""
+    episodes, per_index = document["episodes"], document["envs_per_task"]
+    table = Table(
+        title=f"{document['algo']} on {document['env']}: {document['num_tasks']} held-out tasks, "
+        f"{per_index} episode{'s' * (per_index > 1)} each per index",
+        caption="mean return over tasks [95 % interval]; online = while exploring, probe = greedy",
+    )
+    info = [key for key in episodes[0]["info"] if key not in ("success", "unstable")]
+    has_success = episodes[0]["success"] is not None
+    for heading in ("adapted to", "online", "probe", *(["success"] * has_success), *info):
+        table.add_column(heading, justify="right")
+    for row in _shown(episodes):
+        cells = [f"{row['index']}", _interval(row["online"]), _interval(row["probe"])]
+        cells += [f"{row['success']:.0%}"] * has_success
+        table.add_row(*cells, *(f"{row['info'][key]:.3f}" for key in info))
+    return table
+
+
+def verdict(episodes: list[dict[str, Any]]) -> str:
+    """One sentence: what the first and the last adaptation changed in the online return."""
+    if len(episodes) < 2:
+        return f"Return without adaptation: {episodes[0]['online']['mean']:.1f}."
+    first, second, last = (episodes[k]["online"]["mean"] for k in (0, 1, -1))
+    text = f"Adaptation: return {first:.1f} before, "
+    text += f"{second:.1f} after 1 step ({second - first:+.1f})"
+    if len(episodes) > 2:
+        text += f", {last:.1f} after {len(episodes) - 1} ({last - first:+.1f})"
+    return text + "."
+
+
+def _shown(episodes: list[dict[str, Any]], most: int = 12) -> list[dict[str, Any]]:
+    """All rows, or about `most` of them evenly spread over a long adaptation."""
+    if len(episodes) <= most:
+        return episodes
+    step = (len(episodes) - 1) / (most - 1)
+    return [episodes[round(i * step)] for i in range(most)]
+
+
+def _interval(cell: dict[str, float]) -> str:
+    return f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]"

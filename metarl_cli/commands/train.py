@@ -1,0 +1,168 @@
+"""`metarl train`: meta-train an algorithm in an environment, then meta-test it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from metarl_cli.commands.assemble import Parts, assemble
+from metarl_cli.commands.frozen import load_checkpoint, load_config
+from metarl_cli.commands.results import eval_document, print_results
+from metarl_cli.config import TrainConfig, build, check, merge_overrides
+from metarl_cli.core.errors import UserError
+from metarl_cli.loggers.fanout import Fanout
+from metarl_cli.loggers.jsonl import JsonlLogger
+from metarl_cli.runtime.checkpoint import write_atomically, write_json
+from metarl_cli.runtime.runs import RunFolder, environment_facts, find_checkpoint
+from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
+from metarl_cli.runtime.trainer import Budget, Trainer
+
+VALIDATION_EPISODES = 1  # adaptations in the evaluations during training
+
+
+@dataclass
+class Run:
+    """A run that is about to start or to go on."""
+
+    folder: RunFolder
+    cfg: DictConfig
+    env: str
+    algo: str
+    state: dict[str, Any] | None = None  # of the checkpoint to continue from
+
+    @property
+    def title(self) -> str:
+        """Short name, `maml on cheetah_vel`."""
+        return f"{self.algo} on {self.env}"
+
+
+def run(cfg: DictConfig) -> int:
+    """Start a new run."""
+    hydra = HydraConfig.get().runtime
+    choices = hydra.choices
+    run = Run(RunFolder(Path(hydra.output_dir)), cfg, choices["env"], choices["algo"])
+    parts = assemble(cfg)
+    try:
+        run.folder.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(run.folder.config, OmegaConf.to_yaml(cfg, resolve=True).encode())
+    except OSError as error:
+        raise UserError(f"cannot write into {run.folder.path}: {error.strerror}") from error
+    return _carry_out(run, parts)
+
+
+def resume(cfg: DictConfig) -> int:
+    """Continue a run from its newest intact checkpoint."""
+    folder, manifest = find_checkpoint(cfg.resume)
+    folder.lock()
+    run_cfg = merge_overrides(load_config(folder), cfg.overrides)
+    check(run_cfg, TrainConfig)
+    meta = folder.read_meta()
+    state = load_checkpoint(folder, manifest)
+    run = Run(folder, run_cfg, str(meta.get("env")), str(meta.get("algo")), state)
+    return _carry_out(run, assemble(run_cfg))
+
+
+def _carry_out(run: Run, parts: Parts) -> int:
+    """Train, meta-test and report; return the exit code."""
+    run.folder.lock()
+    record, logger, wandb_id = _loggers(run)
+    names = {"env": run.env, "algo": run.algo, "seed": run.cfg.seed}
+    facts = names | environment_facts() | {"threads": parts.threads, "wandb_run_id": wandb_id}
+    run.folder.update_meta(status="running", **facts)
+    trainer = _trainer(run, parts, logger, record, {"wandb": wandb_id, "threads": parts.threads})
+    status, code = "failed", 1
+    try:
+        with Interruption() as interruption:
+            _continue_from(run, trainer, parts.threads, logger, record)
+            trainer.run(interruption)
+            logger.notice(f"training done; meta-testing on {run.cfg.env.tasks.num_test} tasks")
+            with interruption.interruptible():
+                document = _final_test(run, parts, trainer, logger)
+        status, code = "finished", 0
+    except Interrupted as interrupted:
+        status, code = "interrupted", exit_code(interrupted.signum)
+        logger.notice(f"{interrupted}; continue with: metarl train resume={run.folder.path}")
+    finally:
+        run.folder.update_meta(
+            status=status, env_steps=trainer.sampler.env_steps, wall_s=trainer.progress.wall_s
+        )
+        logger.close(status)
+    if status == "finished":
+        print_results(document, run.folder.eval)
+    return code
+
+
+def _loggers(run: Run) -> tuple[JsonlLogger | None, Fanout, str | None]:
+    """Build the chosen loggers: the record (if any), all of them together, and the W&B id."""
+    cfg, meta = run.cfg, run.folder.read_meta()
+    runtime: dict[str, dict[str, Any]] = {
+        "console": {
+            "total_steps": cfg.budget.env_steps,
+            "title": run.title,
+            "initial_step": 0 if run.state is None else run.state["sampler"]["env_steps"],
+        },
+        "jsonl": {"path": run.folder.record},
+        "wandb": {
+            "run_dir": run.folder.path,
+            "config": OmegaConf.to_container(cfg, resolve=True),
+            "name": f"{run.algo}-{run.env}-s{cfg.seed}",
+            "default_group": f"{run.env}/{run.algo}",
+            "job_type": "train",
+            "run_id": meta.get("wandb_run_id"),
+            "resume": run.state is not None,
+        },
+    }
+    built = {name: build(node, **runtime.get(name, {})) for name, node in cfg.logger.items()}
+    record = next((x for x in built.values() if isinstance(x, JsonlLogger)), None)
+    wandb_id = getattr(built.get("wandb"), "run_id", None)
+    return record, Fanout(list(built.values())), wandb_id
+
+
+def _trainer(
+    run: Run,
+    parts: Parts,
+    logger: Fanout,
+    record: JsonlLogger | None,
+    identity: dict[str, Any],
+) -> Trainer:
+    budget = Budget(**run.cfg.budget)
+    return Trainer(
+        algorithm=parts.algorithm,
+        sampler=parts.training_sampler(),
+        validate=lambda: parts.test("validation", episodes=VALIDATION_EPISODES, probe=False),
+        logger=logger,
+        record_position=record.position if record else lambda: 0,
+        store=run.folder.store(budget.keep_checkpoints),
+        budget=budget,
+        identity=identity,
+    )
+
+
+def _continue_from(
+    run: Run, trainer: Trainer, threads: int, logger: Fanout, record: JsonlLogger | None
+) -> None:
+    """Load the state to continue from, if there is one, and cut the record back to it."""
+    if run.state is None:
+        return
+    trainer.load_state(run.state)
+    if record:
+        record.truncate(run.state["record"])
+    if (then := run.state["identity"].get("threads")) != threads:
+        logger.notice(f"resumed with {threads} threads instead of {then}: not bit-identical")
+
+
+def _final_test(run: Run, parts: Parts, trainer: Trainer, logger: Fanout) -> dict[str, Any]:
+    """Meta-test the final agent on the held-out tasks and publish the result."""
+    steps = trainer.sampler.env_steps
+    manifest = trainer.store.manifests()[-1]
+    result = parts.test("test")
+    document = eval_document(run.env, run.algo, manifest.file, steps, run.cfg, result)
+    write_json(run.folder.eval, document)
+    named = {k.replace("eval/", "test/"): v for k, v in result.metrics().items()}
+    logger.log(result.metrics() | named, steps)
+    logger.artifact(trainer.store.folder / manifest.file, "model", ["latest"])
+    return document

@@ -1,0 +1,134 @@
+"""The one meta-test protocol, the same for every algorithm.
+
+In each of M tasks: for k = 0..K the *online* return of episode k (what the agent earned while it
+explored, sampled actions), a greedy *probe* (deterministic actions, scored and forgotten), and
+adaptation to episode k. Every published protocol is a view of this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metarl_cli.core.protocols import Agent, Metrics, Sampler, Split
+from metarl_cli.core.types import Tasks, Trajectory
+from metarl_cli.functional.statistics import bootstrap_interval
+from metarl_cli.runtime.process import own_random_streams
+
+
+@dataclass
+class MetaTest:
+    """What a meta-test measured: `[K + 1, M, E]` by episode index, task and environment."""
+
+    tasks: Tasks
+    online: Tensor
+    probe: Tensor | None  # None if probes were left out
+    online_info: dict[str, Tensor]  # per-step means of the environment's info
+    probe_info: dict[str, Tensor]
+    env_steps: int
+
+    def metrics(self) -> Metrics:
+        """Means over tasks and the interval of the online one, as `eval/online_k` and so on."""
+        out: Metrics = {}
+        for kind, returns in self._kinds().items():
+            for k, row in enumerate(returns):
+                out[f"eval/{kind}_{k}"] = float(row.mean())
+        for k, row in enumerate(self.online):
+            interval = summary(row)
+            out[f"eval/online_{k}_low"], out[f"eval/online_{k}_high"] = (
+                interval["low"],
+                interval["high"],
+            )
+        return out
+
+    def episodes(self) -> list[dict[str, Any]]:
+        """One row per episode index: mean and 95 % interval over tasks of each kind of return."""
+        rows = []
+        for k in range(len(self.online)):
+            row: dict[str, Any] = {"index": k}
+            row |= {kind: summary(returns[k]) for kind, returns in self._kinds().items()}
+            row["success"] = self._mean_info("success", k)
+            row["info"] = {key: self._mean_info(key, k) for key in self.online_info}
+            rows.append(row)
+        return rows
+
+    def per_task(self) -> list[dict[str, Any]]:
+        """One row per task: its parameters, and returns and info by episode index."""
+        rows = []
+        for i in range(self.tasks.num):
+            row: dict[str, Any] = {"params": self.tasks.params[i].tolist()}
+            row |= {kind: x[:, i].mean(-1).tolist() for kind, x in self._kinds().items()}
+            info = self.probe_info or self.online_info
+            row["info"] = {key: x[:, i].mean(-1).tolist() for key, x in info.items()}
+            rows.append(row)
+        return rows
+
+    def _kinds(self) -> dict[str, Tensor]:
+        probe = {} if self.probe is None else {"probe": self.probe}
+        return {"online": self.online} | probe
+
+    def _mean_info(self, key: str, k: int) -> float | None:
+        info = self.probe_info or self.online_info
+        return float(info[key][k].mean()) if key in info else None
+
+
+def meta_test(
+    agent: Agent,
+    sampler: Sampler,
+    *,
+    episodes: int,
+    split: Split,
+    seed: int,
+    probe: bool = True,
+) -> MetaTest:
+    """Run the protocol with K = `episodes` adaptations; no random stream of the caller moves."""
+    with own_random_streams(seed):
+        return _run_protocol(agent, sampler, episodes, split, probe)
+
+
+def _run_protocol(
+    agent: Agent, sampler: Sampler, episodes: int, split: Split, probe: bool
+) -> MetaTest:
+    tasks, start = sampler.sample_tasks(split), sampler.env_steps
+    trial = sampler.begin(agent, tasks)
+    online, probes = [], []
+    for k in range(episodes + 1):
+        if probe:
+            scored, _ = sampler.run(agent, trial, explore=False)  # forgotten: a trial is a value
+            probes.append(_digest(scored, tasks.num))
+        episode, trial = sampler.run(agent, trial)
+        online.append(_digest(episode, tasks.num))
+        if k < episodes:
+            trial = trial.adapt(agent, episode)
+    online_return, online_info = _stack(online)
+    probe_return, probe_info = _stack(probes) if probe else (None, {})
+    steps = sampler.env_steps - start
+    return MetaTest(tasks, online_return, probe_return, online_info, probe_info, steps)
+
+
+def _digest(episode: Trajectory, num_tasks: int) -> dict[str, Tensor]:
+    """Return and mean info of an episode, `[N, E]`; success counts if it was met at any step."""
+    active = episode.step.active
+    out = {"return": episode.reward.sum(0)}
+    for key, x in episode.extras.items():
+        if key == "info/success":
+            out["success"] = (x * active).amax(0)
+        elif key.startswith("info/") and key != "info/unstable":
+            out[key.removeprefix("info/")] = (x * active).sum(0) / active.sum(0).clamp(min=1)
+    return {key: x.unflatten(0, (num_tasks, -1)).cpu() for key, x in out.items()}
+
+
+def _stack(digests: Sequence[dict[str, Tensor]]) -> tuple[Tensor, dict[str, Tensor]]:
+    stacked = {key: torch.stack([d[key] for d in digests]) for key in digests[0]}
+    return stacked.pop("return"), stacked
+
+
+def summary(returns: Tensor) -> dict[str, float]:
+    """Mean over tasks and environments `[M, E]` with a 95 % bootstrap interval over tasks."""
+    per_task = returns.mean(-1).double().numpy()
+    low, high = bootstrap_interval(per_task)
+    return {"mean": float(per_task.mean()), "low": low, "high": high}

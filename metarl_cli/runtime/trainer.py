@@ -1,0 +1,165 @@
+"""The training loop: iterate, evaluate, log and save until the budget is spent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from metarl_cli.core import tree
+from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.core.protocols import Algorithm, Logger, Metrics
+from metarl_cli.rollouts.sampler import Sampler
+from metarl_cli.runtime.checkpoint import CheckpointStore
+from metarl_cli.runtime.evaluator import MetaTest
+from metarl_cli.runtime.process import random_state, restore_random_state
+from metarl_cli.runtime.signals import Interrupted, Interruption
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train and how often to evaluate and save, in environment steps."""
+
+    env_steps: int
+    eval_every: int
+    checkpoint_every: int
+    keep_checkpoints: int
+
+
+@dataclass
+class Progress:
+    """Counters of a run; part of every checkpoint."""
+
+    iteration: int = 0
+    wall_s: float = 0.0
+    next_eval: int = 0
+    next_checkpoint: int = 0
+    best_score: float = -math.inf
+    finished: bool = False
+
+
+@dataclass
+class Trainer:
+    """Owns the loop of a run. Everything periodic is one `if` in `_iterate`."""
+
+    algorithm: Algorithm
+    sampler: Sampler
+    validate: Callable[[], MetaTest]
+    logger: Logger
+    record_position: Callable[[], int]  # length of the record in bytes, stored in checkpoints
+    store: CheckpointStore
+    budget: Budget
+    identity: dict[str, Any]  # what else a checkpoint must carry: W&B id, threads
+    progress: Progress = field(default_factory=Progress)
+    _boundary: dict[str, Any] = field(default_factory=dict)  # state at the last finished iteration
+
+    def run(self, interruption: Interruption) -> None:
+        """Train until the budget is spent.
+
+        Raises:
+            Interrupted: a signal came; the state of the last finished iteration has been saved.
+            NonFiniteError: something became NaN or infinite; nothing of it was saved.
+        """
+        try:
+            while not self.progress.finished:
+                self._boundary = tree.clone(self.state())
+                with interruption.interruptible():
+                    metrics, result = self._iterate()
+                self._settle(metrics, result)
+        except Interrupted:
+            self.load_state(self._boundary)
+            self._save()
+            raise
+        self._save()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a bit-exact continuation needs."""
+        return {
+            "parts": {name: part.state_dict() for name, part in self.algorithm.parts().items()},
+            "sampler": self.sampler.state_dict(),
+            "random": random_state(),
+            "progress": vars(self.progress).copy(),
+            "record": self.record_position(),
+            "identity": self.identity,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned."""
+        for name, part in self.algorithm.parts().items():
+            part.load_state_dict(state["parts"][name])
+        self.sampler.load_state_dict(state["sampler"])
+        self.progress = Progress(**state["progress"])
+        restore_random_state(state["random"])
+
+    def _iterate(self) -> tuple[Metrics, MetaTest | None]:
+        """One iteration of the algorithm and, when due, an evaluation; nothing is written here."""
+        self.sampler.simulate_s = self.sampler.act_s = 0.0
+        clock = time.perf_counter()
+        trained = self.algorithm.train_step(self.sampler)
+        elapsed = time.perf_counter() - clock
+        progress, steps = self.progress, self.sampler.env_steps
+        progress.iteration += 1
+        progress.wall_s += elapsed
+        progress.finished = trained is None or steps >= self.budget.env_steps
+        metrics = (trained or {}) | {
+            "time/iteration_s": elapsed,
+            "time/simulate_s": self.sampler.simulate_s,
+            "time/act_s": self.sampler.act_s,
+            "time/learn_s": elapsed - self.sampler.simulate_s - self.sampler.act_s,
+            "sim/unstable": float(self.sampler.unstable),
+        }
+        self._require_finite(metrics)
+        result = None
+        if trained is not None and (steps >= progress.next_eval or progress.finished):
+            progress.next_eval = (steps // self.budget.eval_every + 1) * self.budget.eval_every
+            clock = time.perf_counter()
+            result = self.validate()
+            metrics["time/eval_s"] = time.perf_counter() - clock
+            metrics |= result.metrics()
+        progress.wall_s += metrics.get("time/eval_s", 0.0)
+        return metrics | {"iteration": progress.iteration, "time/wall_s": progress.wall_s}, result
+
+    def _settle(self, metrics: Metrics, result: MetaTest | None) -> None:
+        """Write down a finished iteration."""
+        steps, progress = self.sampler.env_steps, self.progress
+        self.logger.log(metrics, steps)
+        score = None if result is None else float(result.online[-1].mean())
+        best = score is not None and score > progress.best_score
+        if score is not None and best:
+            progress.best_score = score
+        if best or steps >= progress.next_checkpoint:
+            every = self.budget.checkpoint_every
+            progress.next_checkpoint = (steps // every + 1) * every
+            self._save(score=score, best=best)
+
+    def _save(self, *, score: float | None = None, best: bool = False) -> None:
+        state = self.state()
+        steps, iteration = self.sampler.env_steps, self.progress.iteration
+        self.store.save(state, env_steps=steps, iteration=iteration, score=score, best=best)
+
+    def _require_finite(self, metrics: Metrics) -> None:
+        """Stop before a bad number reaches a checkpoint."""
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise NonFiniteError(f"metric {name} is {value} in iteration {self._now}")
+        for name, part in self.algorithm.parts().items():
+            if not _all_finite(part.state_dict()):
+                raise NonFiniteError(f"{name} has NaN or infinite numbers in iteration {self._now}")
+
+    @property
+    def _now(self) -> int:
+        return self.progress.iteration
+
+
+def _all_finite(state: Any) -> bool:
+    if isinstance(state, torch.Tensor):
+        return not state.is_floating_point() or bool(torch.isfinite(state).all())
+    if isinstance(state, dict):
+        return all(_all_finite(x) for x in state.values())
+    if isinstance(state, list | tuple):
+        return all(_all_finite(x) for x in state)
+    return True

@@ -52,6 +52,10 @@ COMMANDS = {
         "metarl_cli.commands.listing:main",
         "show what there is           envs | algos | networks | experiments | runs | env=NAME",
     ),
+    "publish": Command(
+        "metarl_cli.commands.publish:main",
+        "small copy of a run          latest --to outputs/reference/NAME",
+    ),
 }
 RESUME = Command(
     "metarl_cli.commands.train:resume",

@@ -144,6 +144,11 @@ class MujocoTaskEnv(TaskVectorEnv):
             raise ValueError(f"observation: got {list(names)}, expected some of {list(views)}")
         return [views[name] for name in names]
 
+    def simulate_only(self, actions: np.ndarray) -> None:
+        """Set controls `[B, A]` and step the bare physics: what `metarl bench` compares with."""
+        self._ctrl[:] = actions
+        self._batch.step(nstep=self._frame_skip)
+
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         return self._objective.tasks_from_uniform(uniform)
 

@@ -15,7 +15,9 @@ from metarl_cli.envs.base import Outcome, TaskVectorEnv, require_positive, requi
 
 
 class PointNav(TaskVectorEnv):
-    """MAML's 2D navigation: observe (x, y), move by (dx, dy), start at the origin.
+    """MAML's 2D navigation: observe (x, y), move by `max_step` times the action, from the origin.
+
+    Actions lie in [-1, 1] per axis, as the authors' environment wrapper has it.
 
     Args:
         goal_range: `[low, high]` of both goal coordinates, drawn uniformly.
@@ -45,14 +47,14 @@ class PointNav(TaskVectorEnv):
         farthest = 1.001 * max_step * horizon  # with room for rounding
         super().__init__(
             observation_space=Box(-farthest, farthest, (2,), np.float32),
-            action_space=Box(-max_step, max_step, (2,), np.float32),
+            action_space=Box(-1.0, 1.0, (2,), np.float32),
             task_space=Box(self._low, self._high, (2,), np.float64),
             task_names=("goal_x", "goal_y"),
             horizon=horizon,
             num_envs=num_envs,
             render_mode=render_mode,
         )
-        self._reach_tolerance = reach_tolerance
+        self._max_step, self._reach_tolerance = max_step, reach_tolerance
         self._position = np.zeros((num_envs, 2))
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
@@ -63,9 +65,9 @@ class PointNav(TaskVectorEnv):
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
         if rows is None:
-            self._position += actions
+            self._position += self._max_step * actions
         else:
-            self._position[rows] += actions[rows]
+            self._position[rows] += self._max_step * actions[rows]
         offset = self._position - self.tasks
         x, y = offset[:, 0], offset[:, 1]
         reached = (np.abs(x) < self._reach_tolerance) & (np.abs(y) < self._reach_tolerance)

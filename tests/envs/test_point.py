@@ -20,7 +20,7 @@ def test_reward_is_minus_the_distance_of_the_new_position():
     np.testing.assert_array_equal(obs, [[0.0, 0.0]])
     obs, reward, *_ = env.step(np.zeros((1, 2)))
     assert reward[0] == pytest.approx(-0.5)
-    obs, reward, *_ = env.step(np.array([[0.1, -0.05]]))
+    obs, reward, *_ = env.step(np.array([[1.0, -0.5]]))
     np.testing.assert_allclose(obs, [[0.1, -0.05]], rtol=1e-6)
     assert reward[0] == pytest.approx(-np.hypot(0.3, 0.35))
 
@@ -35,11 +35,11 @@ def test_moves_are_clipped():
 def test_episode_ends_with_success_at_the_goal_and_then_stands_still():
     env = point(num_envs=2)
     env.reset(seed=0, options={"task": np.array([[0.1, 0.005], [0.1, 0.1]])})
-    obs, reward, terminated, truncated, info = env.step(np.array([[0.1, 0.0], [0.1, 0.0]]))
+    obs, reward, terminated, truncated, info = env.step(np.array([[1.0, 0.0], [1.0, 0.0]]))
     assert terminated.tolist() == [True, False] and not truncated.any()
     assert info["success"].tolist() == [1.0, 0.0]
     assert reward[0] == pytest.approx(-0.005)
-    held, reward, terminated, _, info = env.step(np.full((2, 2), 0.05))
+    held, reward, terminated, _, info = env.step(np.full((2, 2), 0.5))
     np.testing.assert_array_equal(held[0], obs[0])
     assert reward[0] == 0.0 and not terminated[0] and info["success"][0] == 0.0
     assert reward[1] == pytest.approx(-np.hypot(0.05, 0.05))
@@ -48,7 +48,7 @@ def test_episode_ends_with_success_at_the_goal_and_then_stands_still():
 def test_walking_straight_to_the_corner_takes_five_steps():
     env = point()
     env.reset(seed=0, options={"task": [0.5, 0.5]})
-    ends = [env.step(np.full((1, 2), 0.1))[2][0] for _ in range(5)]
+    ends = [env.step(np.full((1, 2), 1.0))[2][0] for _ in range(5)]
     assert ends == [False] * 4 + [True]
 
 

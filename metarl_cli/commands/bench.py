@@ -1,0 +1,160 @@
+"""`metarl bench`: steps per second, all contestants in turns within one process.
+
+Machines are noisy, so a rate means little alone: contestants take turns, medians are compared, and
+what counts is the ratio.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from metarl_cli.commands.assemble import Parts, assemble, build_env
+from metarl_cli.envs.single import SingleEnv
+from metarl_cli.rollouts.sampler import Sampler
+from metarl_cli.runtime.process import set_threads
+
+ASYNC_ENVS = 16  # processes of AsyncVectorEnv: more only slow it down on small machines
+NUM_ACTIONS = 16  # random actions prepared beforehand and reused in turn
+
+Contestant = Callable[[], int]  # does some environment steps and returns how many
+
+
+def run(cfg: DictConfig) -> int:
+    """Measure the environment, or an algorithm's whole training iteration."""
+    threads = set_threads(cfg.threads)
+    console = Console()
+    console.print(_environment_table(cfg, threads))
+    if cfg.get("algo") is not None:
+        console.print(_iteration_table(cfg))
+    return 0
+
+
+def _environment_table(cfg: DictConfig, threads: int) -> Table:
+    env = build_env(cfg, cfg.num_envs, threads)
+    contestants: dict[str, Contestant] = {"metarl batch": _stepping(env, cfg.num_envs)}
+    if hasattr(env, "simulate_only"):
+        contestants["raw mujoco.batch loop"] = _raw_physics(env)
+    vectors = {
+        f"SyncVectorEnv ({cfg.num_envs} envs)": _vector(cfg, "Sync", cfg.num_envs),
+        f"AsyncVectorEnv ({ASYNC_ENVS} processes)": _vector(cfg, "Async", ASYNC_ENVS),
+    }
+    contestants |= {name: _stepping(env, env.num_envs) for name, env in vectors.items()}
+    try:
+        rates = measure(contestants, seconds=cfg.seconds, rounds=cfg.rounds)
+    finally:
+        for vector in vectors.values():
+            vector.close()
+    table = Table(title=f"environment alone: {cfg.num_envs} envs, {threads} threads")
+    for heading in ("contestant", "env-steps/s", "metarl batch / this"):
+        table.add_column(heading, justify="left" if heading == "contestant" else "right")
+    for name, rate in rates.items():
+        table.add_row(name, f"{rate:,.0f}", f"{rates['metarl batch'] / rate:.2f}")
+    return table
+
+
+def measure(contestants: dict[str, Contestant], *, seconds: float, rounds: int) -> dict[str, float]:
+    """Let contestants take turns of `seconds`; return the median steps per second of each."""
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for contestant in contestants.values():
+        contestant()  # warm-up
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            steps, start = 0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < seconds:
+                steps += contestant()
+            rates[name].append(steps / elapsed)
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def _stepping(env: Any, num_envs: int) -> Contestant:
+    """Random actions; episodes start again when the time limit ends them all."""
+    actions = _random_actions(env.single_action_space, num_envs)
+    env.reset(seed=0)
+    count = 0
+
+    def go() -> int:
+        nonlocal count
+        *_, _terminated, truncated, _ = env.step(actions[count % NUM_ACTIONS])
+        count += 1
+        if truncated.any():
+            env.reset()
+        return num_envs
+
+    return go
+
+
+def _raw_physics(env: Any) -> Contestant:
+    actions = _random_actions(env.single_action_space, env.num_envs)
+    count = 0
+
+    def go() -> int:
+        nonlocal count
+        env.simulate_only(actions[count % NUM_ACTIONS])
+        count += 1
+        return int(env.num_envs)
+
+    return go
+
+
+def _random_actions(space: gymnasium.Space[Any], num_envs: int) -> np.ndarray:
+    space.seed(0)
+    return np.stack([[space.sample() for _ in range(num_envs)] for _ in range(NUM_ACTIONS)])
+
+
+def _vector(cfg: DictConfig, kind: str, num_envs: int) -> Any:
+    """Gymnasium's own vectorisation of the same single environment."""
+    make = getattr(gymnasium.vector, f"{kind}VectorEnv")
+    return make([lambda: SingleEnv(build_env(cfg, 1, 1))] * num_envs)
+
+
+def _iteration_table(cfg: DictConfig) -> Table:
+    """One training iteration at the algorithm's own batch size, split into its parts."""
+    parts = assemble(cfg)
+    sampler = parts.training_sampler()
+    alone = build_env(cfg, sampler.env.num_envs, parts.threads)
+    env_only = _stepping(alone, alone.num_envs)
+    _one_iteration(parts, sampler)  # warm-up
+    rates, rows = [], []
+    for _ in range(cfg.rounds):
+        rates.append(measure({"env": env_only}, seconds=cfg.seconds, rounds=1)["env"])
+        rows.append(_one_iteration(parts, sampler))
+    return _split_table(rows, statistics.median(rates))
+
+
+def _one_iteration(parts: Parts, sampler: Sampler) -> dict[str, float]:
+    sampler.simulate_s = sampler.act_s = 0.0
+    steps, start = sampler.env_steps, time.perf_counter()
+    parts.algorithm.train_step(sampler)
+    total = time.perf_counter() - start
+    return {
+        "simulate": sampler.simulate_s,
+        "act": sampler.act_s,
+        "learn": total - sampler.simulate_s - sampler.act_s,
+        "total": total,
+        "steps": sampler.env_steps - steps,
+    }
+
+
+def _split_table(rows: list[dict[str, float]], env_rate: float) -> Table:
+    median = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+    rate = statistics.median(row["steps"] / row["total"] for row in rows)
+    table = Table(title=f"one training iteration: {median['steps']:,.0f} env steps")
+    table.add_column("part")
+    table.add_column("seconds", justify="right")
+    table.add_column("share", justify="right")
+    for part in ("simulate", "act", "learn", "total"):
+        table.add_row(part, f"{median[part]:.2f}", f"{median[part] / median['total']:.0%}")
+    table.caption = (
+        f"{rate:,.0f} env-steps/s against {env_rate:,.0f} of the environment alone: "
+        f"ratio {rate / env_rate:.2f}"
+    )
+    return table

@@ -1,0 +1,53 @@
+"""`metarl publish`: make a small copy of a finished run that others can check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from metarl_cli.core.errors import UserError
+from metarl_cli.loggers.jsonl import read_rows
+from metarl_cli.reports.figures import run_figure
+from metarl_cli.reports.thin import thin
+from metarl_cli.runtime.checkpoint import write_atomically
+from metarl_cli.runtime.runs import RunFolder, find_checkpoint
+
+MOST_ROWS = 500
+
+
+def main(argv: Sequence[str]) -> int:
+    """Copy config, thinned record, eval.json and the checkpoint it measured; draw the curves."""
+    parser = argparse.ArgumentParser(prog="metarl publish", description=__doc__)
+    parser.add_argument("run", help="run folder, or `latest`")
+    parser.add_argument("--to", type=Path, help="default: outputs/reference/<env>-<algo>")
+    arguments = parser.parse_args(argv)
+    run, _ = find_checkpoint(arguments.run)
+    meta = run.read_meta()
+    if meta.get("status") != "finished" or not run.eval.is_file():
+        raise UserError(f"{run.path} is not a finished run: it has no meta-test")
+    target = arguments.to or Path(f"outputs/reference/{meta['env']}-{meta['algo']}")
+    _copy(run, target)
+    Console().print(f"published {run.path} in {target}", soft_wrap=True)
+    return 0
+
+
+def _copy(run: RunFolder, target: Path) -> None:
+    checkpoints = target / "checkpoints"
+    if target.exists():
+        raise UserError(f"{target} exists already; move it away first")
+    checkpoints.mkdir(parents=True)
+    document = json.loads(run.eval.read_text())
+    for file in (run.config, run.meta, run.eval):
+        shutil.copy(file, target / file.name)
+    measured = Path(document["checkpoint"])
+    for suffix in (".pt", ".json"):
+        shutil.copy(run.store().folder / measured.with_suffix(suffix), checkpoints)
+    rows = thin(read_rows(run.record), MOST_ROWS)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    write_atomically(target / run.record.name, text.encode())
+    run_figure(rows, document, target / "curves.png")

@@ -1,0 +1,75 @@
+"""Pictures of a run: learning curve and adaptation curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from metarl_cli.reports.thin import Row
+
+COLORS = ("#7a7a7a", "#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+MAX_CURVES = 5
+
+
+def run_figure(rows: Sequence[Row], document: dict[str, Any], path: Path) -> None:
+    """Draw the learning curve of a record beside the adaptation curve of its meta-test."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    learning, adaptation = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure.suptitle(f"{document['algo']} on {document['env']}")
+    _learning_curve(learning, rows)
+    _adaptation_curve(adaptation, document)
+    figure.savefig(path, dpi=110)
+
+
+def _learning_curve(axes: Axes, rows: Sequence[Row]) -> None:
+    """Returns by number of adaptations: in training batches (faint) and on validation tasks."""
+    for k, color in zip(range(MAX_CURVES), COLORS, strict=True):
+        label = "before adaptation" if k == 0 else f"after {k} adaptation{'s' * (k > 1)}"
+        x, y = _series(rows, f"train/return_{k}")
+        axes.plot(x, y, color=color, alpha=0.3, linewidth=1)
+        x, y = _series(rows[:-1], f"eval/online_{k}")  # the last row is the meta-test
+        if x:
+            axes.plot(x, y, color=color, linewidth=1.8, label=f"{label} (validation tasks)")
+            low = _series(rows[:-1], f"eval/online_{k}_low")[1]
+            high = _series(rows[:-1], f"eval/online_{k}_high")[1]
+            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.set_xlabel("environment steps (all counted)")
+    axes.set_ylabel("return per episode")
+    axes.set_title("meta-training")
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
+
+
+def _adaptation_curve(axes: Axes, document: dict[str, Any]) -> None:
+    """Return on held-out tasks by number of adaptations, with 95 % intervals over tasks."""
+    episodes = document["episodes"]
+    index = [row["index"] for row in episodes]
+    for kind, color, marker in (("online", COLORS[1], "o"), ("probe", COLORS[2], "s")):
+        if kind not in episodes[0]:
+            continue
+        mean = [row[kind]["mean"] for row in episodes]
+        below = [row[kind]["mean"] - row[kind]["low"] for row in episodes]
+        above = [row[kind]["high"] - row[kind]["mean"] for row in episodes]
+        label = "online (sampled actions)" if kind == "online" else "probe (greedy actions)"
+        axes.errorbar(
+            index, mean, (below, above), color=color, marker=marker, capsize=3, label=label
+        )
+    axes.set_xlabel("adaptations")
+    axes.set_ylabel("return per episode")
+    axes.set_title(f"meta-test on {document['num_tasks']} held-out tasks")
+    if len(index) <= 12:
+        axes.set_xticks(index)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _series(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
+    points = [(row["env_steps"], row[key]) for row in rows if row.get(key) is not None]
+    return [x for x, _ in points], [y for _, y in points]

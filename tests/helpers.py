@@ -1,0 +1,140 @@
+"""A tiny environment with hand-checkable dynamics, and agents and samplers to run in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+
+from metarl_cli.core.types import Output
+from metarl_cli.envs.base import Outcome, TaskVectorEnv
+from metarl_cli.rollouts.sampler import Sampler
+from metarl_cli.rollouts.tasks import TaskSplit
+
+NUM_STATES = 5
+NUM_ACTIONS = 3
+SPLIT = {"mode": "fresh", "num_train": 6, "train_seed": 0, "num_test": 3, "test_seed": 1}
+
+Fault = Literal["reward", "obs", "unstable"]
+
+
+class TinyEnv(TaskVectorEnv):
+    """A counter on a ring of 5 that moves by 1, or by the action taken if that is discrete.
+
+    Observation: (counter / 5, start in [0, 1)) or the counter. Reward: minus the distance of the
+    action (its mean, or index - 1) to the task, a number in [-1, 1].
+
+    Args:
+        obs: vector or discrete.
+        action: continuous (2 dimensions) or discrete (3 actions).
+        num_envs: B.
+        horizon: steps per episode.
+        ends: `[B]`, step in which a row terminates (1 = the first); None: no row ever does.
+        fault: (what, step, row) goes wrong once per episode, step 0 being the first.
+        num_threads: ignored.
+    """
+
+    info_keys = ("success", "unstable")
+
+    def __init__(
+        self,
+        *,
+        obs: Literal["vector", "discrete"] = "vector",
+        action: Literal["continuous", "discrete"] = "continuous",
+        num_envs: int = 6,
+        horizon: int = 4,
+        ends: list[int] | None = None,
+        fault: tuple[Fault, int, int] | None = None,
+        num_threads: int = 0,
+    ) -> None:
+        vector, box = Box(-np.inf, np.inf, (2,), np.float32), Box(-1, 1, (2,), np.float32)
+        super().__init__(
+            observation_space=vector if obs == "vector" else Discrete(NUM_STATES),
+            action_space=box if action == "continuous" else Discrete(NUM_ACTIONS),
+            task_space=Box(-1, 1, (1,), np.float64),
+            task_names=("target",),
+            horizon=horizon,
+            num_envs=num_envs,
+        )
+        self.ends = np.full(num_envs, np.inf) if ends is None else np.asarray(ends)
+        self.fault = fault
+        self.start = np.zeros(num_envs)
+        self.counter = np.zeros(num_envs, np.int64)
+
+    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        return 2 * uniform - 1
+
+    def _initialize(self, rows: np.ndarray) -> None:
+        self.start[rows] = self._random.uniform(1, rows)[:, 0]
+        self.counter[rows] = 0
+
+    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        chosen = slice(None) if rows is None else rows
+        discrete = isinstance(self.single_action_space, Discrete)
+        self.counter[chosen] += actions[chosen] if discrete else 1
+        value = actions - 1 if discrete else actions.mean(1)
+        reward = -np.abs(value - self.tasks[:, 0])
+        unstable = np.zeros(self.num_envs, bool)
+        if self._strikes("reward"):
+            reward[self.fault[2]] = np.nan
+        if self._strikes("unstable"):
+            unstable[self.fault[2]] = True
+        return Outcome(
+            reward=reward,
+            terminated=self._elapsed + 1 >= self.ends,
+            unstable=unstable,
+            info={"success": (reward > -0.1).astype(np.float64)},
+        )
+
+    def _observe(self) -> np.ndarray:
+        ring = self.counter % NUM_STATES
+        if isinstance(self.single_observation_space, Discrete):
+            return ring.copy()
+        obs = np.stack([ring / NUM_STATES, self.start], 1).astype(np.float32)
+        if self._strikes("obs") and self.counter.any():
+            obs[self.fault[2], 0] = np.nan
+        return obs
+
+    def _strikes(self, what: Fault) -> bool:
+        if self.fault is None:
+            return False
+        return self.fault[0] == what and int(self._elapsed.max()) == self.fault[1]
+
+
+@dataclass
+class Scripted:
+    """An agent whose t-th action of a trial is t / 10 in every component (t mod 3 if discrete)."""
+
+    discrete: bool = False
+
+    def initial_state(self, num_tasks: int, envs_per_task: int) -> int:
+        return 0
+
+    def act(self, state: int, step: Any, *, explore: bool) -> Output:
+        rows = len(step.first)
+        if self.discrete:
+            action = torch.full((rows,), state % NUM_ACTIONS)
+        else:
+            action = torch.full((rows, 2), state / 10)
+        return Output(action, state + 1, {"age": torch.full((rows,), float(state))})
+
+    def adapt(self, state: int, episode: Any) -> int:
+        return state + 100
+
+
+class Noisy(Scripted):
+    """Continuous actions from torch's global generator; zero if not exploring."""
+
+    def act(self, state: int, step: Any, *, explore: bool) -> Output:
+        noise = torch.rand(len(step.first), 2)
+        return Output(noise if explore else torch.zeros_like(noise), state + 1)
+
+
+def tiny_sampler(*, num_tasks: int = 3, seed: int = 0, record_info: bool = False, **env: Any):
+    """Sampler of a `TinyEnv` with the given settings."""
+    built = TinyEnv(**env)
+    split = TaskSplit(built, **SPLIT)
+    return Sampler(built, split, num_tasks=num_tasks, seed=seed, record_info=record_info)

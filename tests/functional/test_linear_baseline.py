@@ -47,13 +47,12 @@ def test_ridge_shrinks_by_the_textbook_amount():
 
 
 def test_singular_systems_are_fitted_with_more_ridge():
-    # Twice the same huge feature: adding 1e-5 to 1e14 is lost in rounding.
-    features = torch.full((1, 5, 2), 1e8, dtype=torch.float64)
-    features[0, :, 1] *= 1 + 1e-12
+    # Two proportional huge features: adding 1e-5 to 1e14 is lost in rounding, adding 0.1 is not.
+    features = torch.tensor([3e6, 9e6], dtype=torch.float64).expand(1, 5, 2)
+    gram = features[0].T @ features[0]
+    assert torch.linalg.cholesky_ex(gram + 1e-5 * torch.eye(2))[1] > 0
     target = torch.full((1, 5), 7.0, dtype=torch.float64)
-    fitted = fit_predict(features, target, torch.ones(1, 5))
-    assert torch.isfinite(fitted).all()
-    assert_close(fitted, target, atol=0.1, rtol=0)
+    assert_close(fit_predict(features, target, torch.ones(1, 5)), target, atol=0.05, rtol=0)
 
 
 def one_row(*values):

@@ -96,7 +96,8 @@ class Sampler:
 
     def state_dict(self) -> dict[str, int]:
         """Return the counters."""
-        return {k: getattr(self, k) for k in ("env_steps", "batches_drawn", "episodes_run")}
+        names = ("env_steps", "unstable", "batches_drawn", "episodes_run")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Restore the counters."""
@@ -113,17 +114,24 @@ class Sampler:
             output = agent.act(state, record.time_step(prev_action, prev_reward), explore=explore)
             actions = output.action.cpu().numpy()
             acted = time.perf_counter()
-            outcome = self.env.step(actions)
+            outcome = self._step(record, actions)
             simulated = time.perf_counter()
             self.act_s += acted - clock
             self.simulate_s += simulated - acted
-            state, prev_action = output.state, output.action
-            prev_reward = record.add(output, *outcome)
+            state = output.state
+            prev_action, prev_reward = record.add(output, *outcome)
         trajectory = record.trajectory()
         self.env_steps += record.env_steps
         self.unstable += record.unstable
         check_finite(trajectory)
         return trajectory, Trial(trial.tasks, state, prev_action, prev_reward)
+
+    def _step(self, record: _Recorder, actions: np.ndarray) -> Any:
+        try:
+            return self.env.step(actions)
+        except NonFiniteError:
+            record.check_observations()  # name the cause: a bad observation makes a bad action
+            raise
 
     def _reset(self, task: Tensor) -> Any:
         self.episodes_run += 1
@@ -175,9 +183,10 @@ class _Recorder:
         terminated: np.ndarray,
         truncated: np.ndarray,
         info: dict[str, Any],
-    ) -> Tensor:
-        """Record one step and return its reward `[B]`."""
+    ) -> tuple[Tensor, Tensor]:
+        """Record one step and return the previous action and reward of the next."""
         device, active = self.sampler.device, self.active
+        waiting = None if self.active_now.all() else active == 0
         self.env_steps += int(self.active_now.sum())
         if (blown := info["unstable"]).any():
             self.unstable += int(blown.sum())
@@ -192,7 +201,18 @@ class _Recorder:
         self.obs.append(self.sampler.to_tensor(obs))
         self.rows.append((output.action, reward_t, terminated_t.float(), active, *infos))
         self.extras.append(output.extras)
-        return reward_t
+        if waiting is None:
+            return output.action, reward_t
+        # A row that has ended keeps its last real step until the next episode, where it is read.
+        old_action, old_reward = self.prev[-1]
+        rows = waiting.view(-1, *[1] * (old_action.dim() - 1))
+        return (
+            torch.where(rows, old_action, output.action),
+            torch.where(waiting, old_reward, reward_t),
+        )
+
+    def check_observations(self) -> None:
+        _check_observations(tree.stack(self.obs), self.task, first_step=-1)
 
     def trajectory(self) -> Trajectory:
         obs = tree.stack(self.obs)  # [T + 1, B, ...]
@@ -215,13 +235,25 @@ class _Recorder:
 
 def check_finite(episode: Trajectory) -> None:
     """Raise NonFiniteError naming the first bad action, reward or observation."""
-    obs = episode.next_obs if isinstance(episode.next_obs, dict) else {"obs": episode.next_obs}
-    named = {"action": episode.action, "reward": episode.reward, **obs}
-    for name, x in named.items():
-        if x.is_floating_point() and not torch.isfinite(x).all():
-            t, b = torch.nonzero(~torch.isfinite(x))[0, :2].tolist()
-            task = episode.step.task[t, b].tolist()
-            value = x[t, b].tolist()
-            raise NonFiniteError(
-                f"{name} is not finite at step {t} in environment {b} (task {task}): {value}"
-            )
+    task = episode.step.task[0]
+    _require_finite("action", episode.action, task, first_step=0)
+    _require_finite("reward", episode.reward, task, first_step=0)
+    _check_observations(tree.index(episode.step.obs, slice(1)), task, first_step=-1)
+    _check_observations(episode.next_obs, task, first_step=0)
+
+
+def _check_observations(obs: Observation, task: Tensor, *, first_step: int) -> None:
+    for name, x in (obs if isinstance(obs, dict) else {"obs": obs}).items():
+        _require_finite(name, x, task, first_step=first_step)
+
+
+def _require_finite(name: str, x: Tensor, task: Tensor, *, first_step: int) -> None:
+    """Check `x` `[T, B, ...]` whose first row belongs to `first_step`; -1 is the reset."""
+    if not x.is_floating_point() or torch.isfinite(x).all():
+        return
+    t, b = torch.nonzero(~torch.isfinite(x))[0, :2].tolist()
+    place = "the reset" if t + first_step < 0 else f"step {t + first_step}"
+    raise NonFiniteError(
+        f"{name} is not finite at {place} in environment {b} "
+        f"(task {task[b].tolist()}): {x[t, b].tolist()}"
+    )

@@ -15,9 +15,7 @@ def loss_fn(x):
 def walk(start, num_steps, *, differentiable=True):
     path = []
     for _ in range(num_steps):
-        path.append(
-            InnerStep.take(loss_fn, start, step_size=0.1, differentiable=differentiable)
-        )
+        path.append(InnerStep.take(loss_fn, start, step_size=0.1, differentiable=differentiable))
         start = path[-1].adapted
     return path
 

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import torch
+from helpers import SPLIT, TinyEnv
+
+from metarl_cli.rollouts.tasks import TaskSplit
+
+
+class Coins:
+    """A family of tasks on a grid of 0.1: draws repeat, unlike those of real numbers."""
+
+    all_tasks = None
+
+    def sample_tasks(self, num, rng):
+        return rng.integers(0, 40, (num, 1)) / 10
+
+
+class Directions:
+    all_tasks = np.array([[1.0], [-1.0]])
+
+    def sample_tasks(self, num, rng):
+        return self.all_tasks[rng.integers(0, 2, num)]
+
+
+def split(family=None, **settings):
+    return TaskSplit(family or TinyEnv(), **(SPLIT | settings))
+
+
+def rows(tasks):
+    return {tuple(row) for row in tasks.params.tolist()}
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("stream", ["test", "validation"])
+def test_held_out_tasks_are_fixed_by_the_test_seed_alone(stream):
+    first = split().fixed(stream)
+    same = split(mode="finite", train_seed=9, num_train=50).fixed(stream)
+    other = split(test_seed=2).fixed(stream)
+    assert first.params.equal(same.params) and not rows(first) & rows(other)
+    assert first.num == 3 and first.index.tolist() == [-1, -1, -1]
+
+
+def test_held_out_tasks_stay_the_same_after_the_callers_changes():
+    fixed = split()
+    before = fixed.fixed("test").params.clone()
+    fixed.fixed("test").params.zero_()
+    fixed.train(5, rng())
+    assert fixed.fixed("test").params.equal(before)
+
+
+def test_a_larger_held_out_set_begins_with_the_smaller_one():
+    small, large = split(num_test=3).fixed("test"), split(num_test=30).fixed("test")
+    assert large.params[:3].equal(small.params)
+
+
+@pytest.mark.parametrize("mode", ["fresh", "finite"])
+def test_training_never_meets_validation_or_test_tasks(mode):
+    tasks = split(Coins(), mode=mode, num_test=8, num_train=60)
+    held_out = rows(tasks.fixed("test")) | rows(tasks.fixed("validation"))
+    assert len(held_out) > 8
+    for seed in range(20):
+        assert not rows(tasks.train(50, rng(seed))) & held_out
+
+
+def test_training_and_testing_differ_even_with_equal_seeds():
+    tasks = split(mode="finite", train_seed=1, test_seed=1)
+    assert not rows(tasks.train(6, rng())) & rows(tasks.fixed("test"))
+
+
+def test_fresh_tasks_have_no_index_and_follow_the_generator():
+    tasks = split()
+    drawn = tasks.train(4, rng(3))
+    assert drawn.index.tolist() == [-1] * 4
+    assert drawn.params.shape == (4, 1) and drawn.params.dtype == torch.float64
+    assert drawn.params.equal(tasks.train(4, rng(3)).params)
+    assert not rows(drawn) & rows(tasks.train(4, rng(4)))
+
+
+def test_finite_tasks_come_from_the_training_set_and_say_which_they_are():
+    tasks = split(mode="finite")
+    drawn = tasks.train(4, rng())
+    assert len(set(drawn.index.tolist())) == 4 and max(drawn.index) < 6
+    np.testing.assert_array_equal(drawn.params.numpy(), tasks.training_set[drawn.index])
+    assert rows(split(mode="finite").train(6, rng(5))) == rows(tasks.train(6, rng(6)))
+
+
+def test_a_batch_larger_than_the_training_set_repeats_tasks():
+    drawn = split(mode="finite").train(20, rng())
+    assert drawn.num == 20 and len(rows(drawn)) <= 6
+
+
+def test_family_of_two_tasks_shares_them_between_training_and_testing():
+    tasks = split(Directions(), num_test=3)
+    assert tasks.fixed("test").params.tolist() == [[1], [-1], [1]]
+    assert rows(tasks.train(30, rng())) == {(1.0,), (-1.0,)}

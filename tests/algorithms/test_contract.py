@@ -1,0 +1,188 @@
+"""What every algorithm of `conf/algo` must do; a new YAML file is tested by being there."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from gymnasium.spaces import Box
+from helpers import tiny_sampler
+from omegaconf import OmegaConf
+
+from metarl_cli.config import build, compose
+from metarl_cli.config_compose import options_of
+from metarl_cli.core import tree
+from metarl_cli.runtime.evaluator import meta_test
+from metarl_cli.runtime.process import random_state
+
+N, E = 3, 2
+SPACES = [(obs, act) for obs in ("vector", "discrete") for act in ("continuous", "discrete")]
+SMALL = {"num_tasks": N, "envs_per_task": E, "ppo": {"epochs": 2, "num_minibatches": 2}}
+
+every_algorithm = pytest.mark.parametrize("name", options_of("algo"))
+every_space = pytest.mark.parametrize(("obs", "action"), SPACES, ids=["-".join(s) for s in SPACES])
+
+
+@dataclass
+class Bench:
+    """An algorithm and a sampler of tiny environments it was built for."""
+
+    algorithm: Any
+    sampler: Any
+
+    def trial(self):
+        return self.sampler.begin(self.algorithm, self.sampler.sample_tasks())
+
+    def run(self, trial=None, **settings):
+        return self.sampler.run(self.algorithm, trial or self.trial(), **settings)
+
+    def saved(self):
+        """All parts as they come back from a checkpoint file."""
+        buffer = io.BytesIO()
+        torch.save({k: v.state_dict() for k, v in self.algorithm.parts().items()}, buffer)
+        buffer.seek(0)
+        return torch.load(buffer, weights_only=True)
+
+    def greedy_action(self):
+        return self.run(explore=False)[0].action
+
+
+@functools.lru_cache
+def config(name):
+    cfg = compose("train", [f"algo={name}", "env=point_nav"])
+    OmegaConf.set_struct(cfg, False)
+    for key in SMALL.keys() & cfg.algo.keys():
+        cfg.algo = OmegaConf.merge(cfg.algo, {key: SMALL[key]})
+    if "hidden" in cfg.network:
+        cfg.network.hidden = [8]
+    return cfg
+
+
+def bench(name, obs="vector", action="continuous", seed=0, **env):
+    torch.manual_seed(seed)
+    cfg = config(name)
+    sampler = tiny_sampler(obs=obs, action=action, num_envs=N * E, seed=seed, **env)
+    network = functools.partial(build, cfg.network)
+    return Bench(build(cfg.algo, spec=sampler.spec, network=network), sampler)
+
+
+def tensors_of(value):
+    """All tensors reachable from a state: dataclasses, containers and modules."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, torch.nn.Module | torch.optim.Optimizer):
+        return tensors_of(value.state_dict())
+    if isinstance(value, dict):
+        return [x for item in value.values() for x in tensors_of(item)]
+    if isinstance(value, list | tuple):
+        return [x for item in value for x in tensors_of(item)]
+    return tensors_of(vars(value)) if hasattr(value, "__dict__") else []
+
+
+def all_equal(ours, theirs):
+    ours, theirs = tensors_of(ours), tensors_of(theirs)
+    return len(ours) == len(theirs) and all(a.equal(b) for a, b in zip(ours, theirs, strict=True))
+
+
+@every_algorithm
+@every_space
+def test_train_step_returns_finite_metrics_or_none(name, obs, action):
+    it = bench(name, obs, action, ends=[2, 9, 1, 9, 9, 3])
+    for _ in range(2):
+        metrics = it.algorithm.train_step(it.sampler)
+        if metrics is not None:
+            assert all(type(value) is float and math.isfinite(value) for value in metrics.values())
+            assert all("/" in key for key in metrics)
+    assert all(torch.isfinite(x).all() for x in tensors_of(it.saved()))
+
+
+@every_algorithm
+@every_space
+def test_actions_fit_the_action_space_before_and_after_adaptation(name, obs, action):
+    it = bench(name, obs, action)
+    trial = it.trial()
+    for _ in range(3):
+        episode, trial = it.run(trial)
+        if isinstance(it.sampler.spec.action, Box):
+            assert episode.action.shape == (4, N * E, 2) and episode.action.is_floating_point()
+        else:
+            assert episode.action.shape == (4, N * E) and episode.action.dtype == torch.int64
+            assert set(episode.action.unique().tolist()) <= {0, 1, 2}
+        trial = trial.adapt(it.algorithm, episode)
+
+
+@every_algorithm
+@every_space
+def test_same_seed_same_result_bit_for_bit(name, obs, action):
+    def result(seed):
+        it = bench(name, obs, action, seed=seed)
+        metrics = [it.algorithm.train_step(it.sampler) for _ in range(2)]
+        episode, trial = it.run()
+        return metrics, it.saved(), episode, trial.adapt(it.algorithm, episode).state
+
+    first, same, other = result(0), result(0), result(1)
+    assert first[0] == same[0]
+    assert all(all_equal(a, b) for a, b in zip(first[1:], same[1:], strict=True))
+    assert not all_equal(first[1], other[1])
+
+
+@every_algorithm
+@every_space
+def test_saved_and_loaded_parts_act_the_same_and_train_on_the_same(name, obs, action):
+    it = bench(name, obs, action)
+    it.algorithm.train_step(it.sampler)
+    other = bench(name, obs, action, seed=1)
+    state = it.saved()
+    for key, part in other.algorithm.parts().items():
+        part.load_state_dict(state[key])
+    other.sampler = bench(name, obs, action).sampler
+    other.sampler.load_state_dict(it.sampler.state_dict())
+    results = []
+    for each in (it, other):
+        torch.manual_seed(5)
+        results.append((each.algorithm.train_step(each.sampler), each.greedy_action()))
+    assert results[0][0] == results[1][0] and results[0][1].equal(results[1][1])
+    assert all_equal(it.saved(), other.saved())
+
+
+@every_algorithm
+@every_space
+def test_adaptation_leaves_the_state_it_was_given_and_the_parts_alone(name, obs, action):
+    it = bench(name, obs, action)
+    episode, trial = it.run()
+    before = tree.clone(tensors_of(trial.state)), it.saved()
+    adapted = it.algorithm.adapt(trial.state, episode)
+    it.algorithm.adapt(adapted, episode)
+    assert all_equal((trial.state, it.saved()), before)
+
+
+@every_algorithm
+def test_greedy_actions_draw_no_random_numbers(name):
+    it = bench(name)
+    trial = it.trial()
+    before = torch.get_rng_state()
+    it.run(trial, explore=False)
+    assert torch.get_rng_state().equal(before)
+
+
+@every_algorithm
+@every_space
+def test_evaluation_moves_no_random_stream_and_no_parameter(name, obs, action):
+    samplers = [bench(name, obs, action).sampler for _ in range(2)]
+    it = bench(name, obs, action)
+    it.algorithm.train_step(it.sampler)
+    before = it.saved(), random_state(), it.sampler.state_dict()
+    results = [
+        meta_test(it.algorithm, fresh, episodes=1, split="test", seed=3) for fresh in samplers
+    ]
+    after = it.saved(), random_state(), it.sampler.state_dict()
+    assert all_equal(before, after)
+    assert before[1]["python"] == after[1]["python"] and before[2] == after[2]
+    assert results[0].online.shape == (2, N, E)
+    assert results[0].online.equal(results[1].online)
+    assert results[0].probe.equal(results[1].probe)

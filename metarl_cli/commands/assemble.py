@@ -22,6 +22,8 @@ from metarl_cli.runtime.process import (
     set_threads,
 )
 
+MOST_THREADS = 1024  # more crash the thread library
+MOST_SEED = 2**63 - 1 - 2_000_000
 TEST_STREAM = 1_000_003  # keeps the random streams of meta-tests apart from those of training
 
 
@@ -67,6 +69,7 @@ class Parts:
 
 def assemble(cfg: DictConfig) -> Parts:
     """Seed everything and build the algorithm."""
+    _check_ranges(cfg)
     keep_freed_memory()
     threads = set_threads(cfg.threads)
     seed_everything(cfg.seed)
@@ -79,6 +82,20 @@ def assemble(cfg: DictConfig) -> Parts:
     with torch.device(device):
         algorithm = build(cfg.algo, spec=spec, network=network)
     return Parts(algorithm, threads, device, cfg)
+
+
+def _check_ranges(cfg: DictConfig) -> None:
+    """Refuse what no constructor can refuse by its own name."""
+    for group, key in (("env", "tasks"), ("algo", "meta_test")):
+        if not isinstance(cfg[group].get(key), DictConfig):
+            raise UserError(f"{group}.{key} is missing")
+    for key in ("num_tasks", "envs_per_task"):
+        value = cfg.algo.get(key)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"algo.{key} must be at least 1, got {value}")
+    for key, most in (("threads", MOST_THREADS), ("seed", MOST_SEED)):
+        if cfg[key] > most:
+            raise UserError(f"{key} must be at most {most}, got {cfg[key]}")
 
 
 def build_env(cfg: DictConfig, num_envs: int, threads: int) -> Any:

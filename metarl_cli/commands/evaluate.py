@@ -9,45 +9,52 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.assemble import assemble
-from metarl_cli.commands.frozen import load_checkpoint, load_config, restore
+from metarl_cli.commands.frozen import load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
-from metarl_cli.config import TrainConfig, build, check, merge_overrides
-from metarl_cli.core.errors import UserError
+from metarl_cli.config import build
+from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.checkpoint import write_json
 from metarl_cli.runtime.evaluator import MetaTest
-from metarl_cli.runtime.runs import RunFolder, find_checkpoint
+from metarl_cli.runtime.runs import find_checkpoint
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
 
 
 def run(cfg: DictConfig) -> int:
     """Evaluate; exit code 1 if a threshold is not met."""
     folder, manifest = find_checkpoint(cfg.checkpoint)
-    run_cfg = merge_overrides(load_config(folder), cfg.overrides)
+    run_cfg = settings_of(folder, cfg.overrides)
     for key, value in cfg.meta_test.items():
-        run_cfg.meta_test[key] = run_cfg.meta_test[key] if value is None else value
-    check(run_cfg, TrainConfig)
-    state = load_checkpoint(folder, manifest)
-    source = manifest.file if manifest else "latest"
+        run_cfg.meta_test[key] = run_cfg.meta_test.get(key) if value is None else value
+    state, used = load_checkpoint(folder, manifest)
+    source = str(folder.store().folder / used.file)
     parts = assemble(run_cfg)
-    restore(parts.algorithm, state, f"{folder.path} ({source})")
+    restore(parts.algorithm, state, source)
     try:
         with Interruption() as interruption, interruption.interruptible():
             result = parts.test("test")
     except Interrupted as interrupted:
         return exit_code(interrupted.signum)
-    meta, steps = folder.read_meta(), int(state["sampler"]["env_steps"])
+    meta = folder.read_meta()
     env, algo = str(meta.get("env")), str(meta.get("algo"))
-    document = eval_document(env, algo, f"{folder.path}: {source}", steps, run_cfg, result)
+    document = eval_document(env, algo, source, used.env_steps, run_cfg, result)
     path = Path(cfg.output) if cfg.output else _new_folder(env, algo) / "eval.json"
+    try:
+        _write(path, document)
+    except (UserError, RunError):
+        print_results(document)  # a full disk is no reason to lose what was measured
+        raise
+    _mirror(run_cfg, meta, result, used.env_steps, path)
+    print_results(document, path)
+    return _judge(cfg, document["episodes"][-1])
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write into {path.parent}: {error.strerror}") from error
     write_json(path, document)
-    _mirror(folder, run_cfg, meta, result, path)
-    print_results(document, path)
-    return _judge(cfg, document["episodes"][-1])
 
 
 def _new_folder(env: str, algo: str) -> Path:
@@ -56,7 +63,7 @@ def _new_folder(env: str, algo: str) -> Path:
 
 
 def _mirror(
-    folder: RunFolder, cfg: DictConfig, meta: dict[str, Any], result: MetaTest, path: Path
+    cfg: DictConfig, meta: dict[str, Any], result: MetaTest, env_steps: int, path: Path
 ) -> None:
     """Log the result to W&B beside the training run, if that run was logged there."""
     if "wandb" not in cfg.logger or not meta.get("wandb_run_id"):
@@ -69,7 +76,7 @@ def _mirror(
         default_group=f"{meta.get('env')}/{meta.get('algo')}",
         job_type="eval",
     )
-    logger.log(result.metrics(), int(meta.get("env_steps", 0)))
+    logger.log(result.metrics(), env_steps)
     logger.close("finished")
 
 

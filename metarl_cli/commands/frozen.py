@@ -2,45 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from metarl_cli.config import TrainConfig, check, merge_overrides
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.checkpoint import Manifest
 from metarl_cli.runtime.runs import RunFolder
 
+# What a configuration names are parts of a run. Other code of ours, such as the command line, must
+# not be started by a file that may come from a stranger.
+PARTS = ("algorithms", "envs", "learners", "loggers", "networks")
+
 
 def load_config(folder: RunFolder) -> DictConfig:
     """Read the frozen configuration of a run; its text is data and never runs code."""
     try:
         loaded = OmegaConf.load(folder.config)
-    except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        tree = OmegaConf.to_container(loaded, resolve=True)
+    except (OSError, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UserError(f"cannot read {folder.config}: not the config of a run") from error
     if not isinstance(loaded, DictConfig):
         raise UserError(f"{folder.config} is not the config of a run")
+    for target in _targets(tree):
+        package, _, rest = target.partition(".")
+        if package == "metarl_cli" and rest.partition(".")[0] not in PARTS:
+            raise UserError(f"{folder.config} names {target}, which is no part of a run")
     return loaded
 
 
-def load_checkpoint(folder: RunFolder, manifest: Manifest | None) -> dict[str, Any]:
+def settings_of(folder: RunFolder, overrides: DictConfig) -> DictConfig:
+    """Return the checked configuration of a run with some settings changed."""
+    cfg = merge_overrides(load_config(folder), overrides)
+    check(cfg, TrainConfig)
+    return cfg
+
+
+def load_checkpoint(
+    folder: RunFolder, manifest: Manifest | None
+) -> tuple[dict[str, Any], Manifest]:
     """Load the checkpoint that was asked for, or the newest intact one."""
     if manifest is not None:
-        return folder.store().load(manifest)
+        return folder.store().load(manifest), manifest
     state, used, damaged = folder.store().load_latest()
     for text in damaged:
         tell(f"{text}; using {used.file}")
-    return state
+    return state, used
 
 
 def restore(algorithm: Algorithm, state: dict[str, Any], source: str) -> None:
     """Put the parts of a checkpoint into an algorithm; a UserError if they do not fit."""
+    parts, saved = algorithm.parts(), state["parts"]
+    if not isinstance(saved, dict) or saved.keys() != parts.keys():
+        raise UserError(
+            f"checkpoint {source} does not fit this configuration: it holds "
+            f"{', '.join(map(str, saved))}, not {', '.join(parts)}"
+        )
     try:
-        for name, part in algorithm.parts().items():
-            part.load_state_dict(state["parts"][name])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"checkpoint {source} does not fit this configuration: {first}") from error
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"checkpoint {source} does not fit this configuration: {reason}") from error
+
+
+def _targets(tree: Any) -> Iterator[str]:
+    """Find the class paths anywhere in a configuration."""
+    if isinstance(tree, dict):
+        if "_target_" in tree:
+            yield str(tree["_target_"])
+        for value in tree.values():
+            yield from _targets(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _targets(value)

@@ -30,12 +30,13 @@ def eval_document(
     }
 
 
-def print_results(document: dict[str, Any], path: Path) -> None:
-    """Print the adaptation curve and say plainly what adaptation brought."""
+def print_results(document: dict[str, Any], path: Path | None = None) -> None:
+    """Print the adaptation curve, what adaptation brought, and where it was written."""
     console = Console()
     console.print(results_table(document))
     console.print(verdict(document["episodes"]))
-    console.print(f"written to {path}", style="dim", soft_wrap=True)
+    if path is not None:
+        console.print(f"written to {path}", style="dim", soft_wrap=True)
 
 
 def results_table(document: dict[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.assemble import Parts, assemble
-from metarl_cli.commands.frozen import load_checkpoint, load_config
+from metarl_cli.commands.frozen import load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
-from metarl_cli.config import TrainConfig, build, check, merge_overrides
-from metarl_cli.core.errors import UserError
+from metarl_cli.config import build
+from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.jsonl import JsonlLogger
+from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.checkpoint import write_atomically, write_json
 from metarl_cli.runtime.runs import RunFolder, environment_facts, find_checkpoint
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
@@ -48,9 +50,12 @@ def run(cfg: DictConfig) -> int:
     parts = assemble(cfg)
     try:
         run.folder.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(run.folder.config, OmegaConf.to_yaml(cfg, resolve=True).encode())
     except OSError as error:
         raise UserError(f"cannot write into {run.folder.path}: {error.strerror}") from error
+    run.folder.lock()
+    if run.folder.store().manifests():
+        raise UserError(f"{run.folder.path} holds a run; continue it with resume={run.folder.path}")
+    _freeze(run)
     return _carry_out(run, parts)
 
 
@@ -58,17 +63,27 @@ def resume(cfg: DictConfig) -> int:
     """Continue a run from its newest intact checkpoint."""
     folder, manifest = find_checkpoint(cfg.resume)
     folder.lock()
-    run_cfg = merge_overrides(load_config(folder), cfg.overrides)
-    check(run_cfg, TrainConfig)
+    run_cfg = settings_of(folder, cfg.overrides)
     meta = folder.read_meta()
-    state = load_checkpoint(folder, manifest)
+    state, used = load_checkpoint(folder, manifest)
     run = Run(folder, run_cfg, str(meta.get("env")), str(meta.get("algo")), state)
-    return _carry_out(run, assemble(run_cfg))
+    parts = assemble(run_cfg)
+    restore(parts.algorithm, state, str(folder.store().folder / used.file))
+    if cfg.overrides:
+        _freeze(run)
+    return _carry_out(run, parts)
+
+
+def _freeze(run: Run) -> None:
+    """Keep the settings beside the results that they lead to."""
+    try:
+        write_atomically(run.folder.config, OmegaConf.to_yaml(run.cfg, resolve=True).encode())
+    except OSError as error:
+        raise UserError(f"cannot write into {run.folder.path}: {error.strerror}") from error
 
 
 def _carry_out(run: Run, parts: Parts) -> int:
     """Train, meta-test and report; return the exit code."""
-    run.folder.lock()
     record, logger, wandb_id = _loggers(run)
     names = {"env": run.env, "algo": run.algo, "seed": run.cfg.seed}
     facts = names | environment_facts() | {"threads": parts.threads, "wandb_run_id": wandb_id}
@@ -87,13 +102,21 @@ def _carry_out(run: Run, parts: Parts) -> int:
         status, code = "interrupted", exit_code(interrupted.signum)
         logger.notice(f"{interrupted}; continue with: metarl train resume={run.folder.path}")
     finally:
-        run.folder.update_meta(
-            status=status, env_steps=trainer.sampler.env_steps, wall_s=trainer.progress.wall_s
-        )
-        logger.close(status)
+        _conclude(run, trainer, logger, status)
     if status == "finished":
         print_results(document, run.folder.eval)
     return code
+
+
+def _conclude(run: Run, trainer: Trainer, logger: Fanout, status: str) -> None:
+    """Note how the run ended; of a failed one the reason is on its way and must not be hidden."""
+    steps, wall_s = trainer.sampler.env_steps, trainer.progress.wall_s
+    try:
+        run.folder.update_meta(status=status, env_steps=steps, wall_s=wall_s)
+    except RunError as error:
+        tell(str(error))
+    with contextlib.suppress(RunError) if status == "failed" else contextlib.nullcontext():
+        logger.close(status)
 
 
 def _loggers(run: Run) -> tuple[JsonlLogger | None, Fanout, str | None]:
@@ -147,9 +170,13 @@ def _continue_from(
 ) -> None:
     """Load the state to continue from, if there is one, and cut the record back to it."""
     if run.state is None:
+        if record:
+            record.truncate(0)  # of an attempt that came to nothing
         return
-    trainer.load_state(run.state)
+    trainer.continue_from(run.state)
     if record:
+        if record.position() < run.state["record"]:
+            logger.notice(f"{run.folder.record} has lost rows from before the checkpoint")
         record.truncate(run.state["record"])
     if (then := run.state["identity"].get("threads")) != threads:
         logger.notice(f"resumed with {threads} threads instead of {then}: not bit-identical")

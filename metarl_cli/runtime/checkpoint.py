@@ -7,11 +7,11 @@ place, flushed to the disk and renamed. Loading never runs code from the file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ import torch
 from metarl_cli.core.errors import RunError, UserError
 
 SCHEMA = 1
+STATE_KEYS = {"parts", "sampler", "random", "progress", "record", "identity"}
+ABANDONED = "abandoned"  # checkpoints that a resumed run went back behind
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Manifest:
     iteration: int
     score: float | None  # validation return that the best checkpoint is chosen by
     schema: int = SCHEMA
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the fields have their types and the file is the one of `env_steps`."""
+        score = self.score is None or isinstance(self.score, int | float)
+        counts = (self.size, self.env_steps, self.iteration, self.schema)
+        typed = score and isinstance(self.sha256, str) and all(type(n) is int for n in counts)
+        return typed and self.file == _name(self.env_steps)
 
 
 class CheckpointStore:
@@ -56,19 +66,20 @@ class CheckpointStore:
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         data = buffer.getvalue()
-        path = self.folder / f"ckpt-{env_steps:012d}.pt"
+        path = self.folder / _name(env_steps)
         digest = hashlib.sha256(data).hexdigest()
         manifest = Manifest(path.name, digest, len(data), env_steps, iteration, score)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)  # but never the run folder, if that was removed
             path.with_suffix(".json").unlink(missing_ok=True)  # never a manifest of other content
             write_atomically(path, data)
-            write_atomically(path.with_suffix(".json"), _encode(manifest))
-            if best:
+            if best:  # before the checkpoint counts, or a crash here would lose that it was best
                 write_atomically(self.folder / "best.json", _encode(manifest))
+            write_atomically(path.with_suffix(".json"), _encode(manifest))
         except OSError as error:
             raise RunError(f"cannot write checkpoint {path}: {error.strerror}") from error
-        self._prune()
+        with contextlib.suppress(OSError):  # too many files are no reason to stop
+            self._prune()
         return path
 
     def manifests(self) -> list[Manifest]:
@@ -83,7 +94,10 @@ class CheckpointStore:
     def load_latest(self) -> tuple[dict[str, Any], Manifest, list[str]]:
         """Load the newest checkpoint that is intact, and say which newer ones are not."""
         damaged: list[str] = []
-        for manifest in reversed(self.manifests()):
+        for path in sorted(self.folder.glob("ckpt-*.json"), reverse=True):
+            if (manifest := read_manifest(path)) is None:
+                damaged.append(f"manifest {path} is damaged")
+                continue
             try:
                 return self.load(manifest), manifest, damaged
             except UserError as error:
@@ -94,6 +108,19 @@ class CheckpointStore:
     def load(self, manifest: Manifest) -> dict[str, Any]:
         """Load one checkpoint after comparing its checksum."""
         return load_file(self.folder / manifest.file, manifest)
+
+    def go_back_to(self, env_steps: int) -> None:
+        """Set later checkpoints aside: a run that goes on from here must not find them again."""
+        later = [p for p in self.folder.glob("ckpt-*.json") if p.stem > Path(_name(env_steps)).stem]
+        try:
+            for path in (*later, *(p.with_suffix(".pt") for p in later)):
+                (self.folder / ABANDONED).mkdir(exist_ok=True)
+                if path.exists():
+                    path.replace(self.folder / ABANDONED / path.name)
+            if (best := self.best()) and not (self.folder / best.file).exists():
+                (self.folder / "best.json").unlink()
+        except OSError as error:
+            raise UserError(f"cannot write into {self.folder}: {error.strerror}") from error
 
     def _prune(self) -> None:
         best = self.best()
@@ -119,21 +146,21 @@ def load_file(path: Path, manifest: Manifest | None = None) -> dict[str, Any]:
         raise UserError(f"checkpoint {path} is damaged: its checksum does not match")
     try:
         state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+    except Exception as error:  # a foreign file can provoke anything
         raise UserError(f"{path} does not hold a checkpoint of metarl") from error
-    if not isinstance(state, dict) or "parts" not in state:
+    if not isinstance(state, dict) or not state.keys() >= STATE_KEYS:
         raise UserError(f"{path} does not hold a checkpoint of metarl")
     return state
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None if it is missing or unreadable."""
+    """Read a manifest; None if it is missing, unreadable or of another file."""
     try:
         manifest = Manifest(**json.loads(path.read_text()))
-        named = Path(manifest.file).name == manifest.file  # a bare name, not a path elsewhere
-        return manifest if named else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    own = path.name == "best.json" or path.with_suffix(".pt").name == manifest.file
+    return manifest if own and manifest.consistent else None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -160,6 +187,10 @@ def write_json(path: Path, content: Any) -> None:
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _name(env_steps: int) -> str:
+    return f"ckpt-{env_steps:012d}.pt"
 
 
 def _encode(manifest: Manifest) -> bytes:

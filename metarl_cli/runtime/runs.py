@@ -36,9 +36,12 @@ class RunFolder:
 
     def lock(self) -> None:
         """Claim the run for this process until it ends; refuse if another process has it."""
+        if self._lock is not None:
+            return
         try:
-            self._lock = (self.path / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = (self.path / ".lock").open("w")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = file
         except BlockingIOError as error:
             raise UserError(f"another process is training in {self.path}") from error
         except OSError as error:
@@ -104,8 +107,15 @@ def _newest_run(outputs: Path) -> RunFolder:
     ]
     if not manifests:
         raise UserError(f"no run with a checkpoint below {outputs.resolve()}: train one first")
-    newest = max(manifests, key=lambda p: p.stat().st_mtime_ns)
+    newest = max(manifests, key=_modified_ns)
     return _run_with_checkpoints(newest.parent.parent)
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # pruned by its run in this moment
+        return 0
 
 
 def environment_facts() -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Progress:
     next_eval: int = 0
     next_checkpoint: int = 0
     best_score: float = -math.inf
-    finished: bool = False
+    finished: bool = False  # the algorithm has nothing (left) to meta-train
 
 
 @dataclass
@@ -56,6 +56,7 @@ class Trainer:
     identity: dict[str, Any]  # what else a checkpoint must carry: W&B id, threads
     progress: Progress = field(default_factory=Progress)
     _boundary: dict[str, Any] = field(default_factory=dict)  # state at the last finished iteration
+    _saved: int = -1  # the iteration of the last checkpoint
 
     def run(self, interruption: Interruption) -> None:
         """Train until the budget is spent.
@@ -65,7 +66,7 @@ class Trainer:
             NonFiniteError: something became NaN or infinite; nothing of it was saved.
         """
         try:
-            while not self.progress.finished:
+            while not self._finished:
                 self._boundary = tree.clone(self.state())
                 with interruption.interruptible():
                     metrics, result = self._iterate()
@@ -75,6 +76,12 @@ class Trainer:
             self._save()
             raise
         self._save()
+
+    def continue_from(self, state: dict[str, Any]) -> None:
+        """Restore the state of the run's newest checkpoint; later ones are set aside."""
+        self.load_state(state)
+        self.store.go_back_to(self.sampler.env_steps)
+        self._saved = self.progress.iteration
 
     def state(self) -> dict[str, Any]:
         """Return all that a bit-exact continuation needs."""
@@ -98,13 +105,14 @@ class Trainer:
     def _iterate(self) -> tuple[Metrics, MetaTest | None]:
         """One iteration of the algorithm and, when due, an evaluation; nothing is written here."""
         self.sampler.simulate_s = self.sampler.act_s = 0.0
+        self.sampler.unstable = 0
         clock = time.perf_counter()
         trained = self.algorithm.train_step(self.sampler)
         elapsed = time.perf_counter() - clock
         progress, steps = self.progress, self.sampler.env_steps
         progress.iteration += 1
         progress.wall_s += elapsed
-        progress.finished = trained is None or steps >= self.budget.env_steps
+        progress.finished = trained is None
         metrics = (trained or {}) | {
             "time/iteration_s": elapsed,
             "time/simulate_s": self.sampler.simulate_s,
@@ -114,7 +122,7 @@ class Trainer:
         }
         self._require_finite(metrics)
         result = None
-        if trained is not None and (steps >= progress.next_eval or progress.finished):
+        if trained is not None and (steps >= progress.next_eval or self._finished):
             progress.next_eval = (steps // self.budget.eval_every + 1) * self.budget.eval_every
             clock = time.perf_counter()
             result = self.validate()
@@ -137,9 +145,12 @@ class Trainer:
             self._save(score=score, best=best)
 
     def _save(self, *, score: float | None = None, best: bool = False) -> None:
-        state = self.state()
+        """Write a checkpoint unless this iteration has one, which is never put at risk."""
         steps, iteration = self.sampler.env_steps, self.progress.iteration
-        self.store.save(state, env_steps=steps, iteration=iteration, score=score, best=best)
+        if iteration == self._saved:
+            return
+        self.store.save(self.state(), env_steps=steps, iteration=iteration, score=score, best=best)
+        self._saved = iteration
 
     def _require_finite(self, metrics: Metrics) -> None:
         """Stop before a bad number reaches a checkpoint."""
@@ -149,6 +160,10 @@ class Trainer:
         for name, part in self.algorithm.parts().items():
             if not _all_finite(part.state_dict()):
                 raise NonFiniteError(f"{name} has NaN or infinite numbers in iteration {self._now}")
+
+    @property
+    def _finished(self) -> bool:
+        return self.progress.finished or self.sampler.env_steps >= self.budget.env_steps
 
     @property
     def _now(self) -> int:

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metarl_cli.config import compose
+from metarl_cli.core.errors import NonFiniteError, RunError
+from metarl_cli.core.paths import conf_dir
+from metarl_cli.runtime.signals import Interrupted, Interruption
+
+ALGOS = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
+Make = Callable[..., Any]
+
+
+def train(run: Any) -> None:
+    with Interruption() as interruption:
+        run.trainer.run(interruption)
+
+
+def after_row(run: Any, row: int, act: Callable[[], Any]) -> None:
+    """Do something when the record has got its row number `row`."""
+    write = run.record.log
+
+    def log(metrics: Any, step: int) -> None:
+        write(metrics, step)
+        if metrics["iteration"] == row:
+            act()
+
+    run.record.log = log
+
+
+def stop() -> None:
+    """Ask this process to stop."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def signal_in_rollout(run: Any, episode: int) -> None:
+    """Send a signal before the training episode with this number, counted from 1."""
+    roll, count = run.trainer.sampler.run, 0
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        result = roll(*args, **kwargs)
+        if count == episode:
+            signal.raise_signal(signal.SIGUSR1)
+        return result
+
+    run.trainer.sampler.run = counting
+
+
+def train_until(run: Any, row: int) -> None:
+    """Train until that row is written or there is nothing left to train, then leave by a signal."""
+    after_row(run, row, stop)
+    with contextlib.suppress(Interrupted):
+        train(run)
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_resumed_run_is_bit_identical_to_an_uninterrupted_one(
+    tmp_path: Path, tiny_run: Make, algo: str
+) -> None:
+    quick = ["algo.ppo.epochs=2", "algo.ppo.num_minibatches=2"]
+    settings = [algo, *(quick if "ppo" in compose("train", [f"algo={algo}"]).algo else [])]
+    whole = tiny_run(tmp_path / "whole", *settings, env_steps=10**9)
+    train_until(whole, row=6)
+    first = tiny_run(tmp_path / "parts", *settings, env_steps=10**9)
+    train_until(first, row=3)
+    assert len(first.rows()) == (1 if algo == "scratch_ppo" else 3)  # which never meta-trains
+    second = tiny_run(tmp_path / "parts", *settings, env_steps=10**9, resume=True)
+    train_until(second, row=6)
+    assert second.rows() == whole.rows()
+    assert second.last() == whole.last()
+    assert len(whole.rows()) == (1 if algo == "scratch_ppo" else 6)
+
+
+@pytest.mark.parametrize("episode", [1, 6])
+def test_interrupted_iteration_is_taken_back_to_the_last_boundary(
+    tmp_path: Path, tiny_run: Make, episode: int
+) -> None:
+    whole = tiny_run(tmp_path / "whole")
+    train(whole)
+    first = tiny_run(tmp_path / "parts", checkpoint_every=10_000)
+    signal_in_rollout(first, episode)
+    with pytest.raises(Interrupted):
+        train(first)
+    finished_iterations = (episode - 1) // 2
+    manifest = first.store.manifests()[-1]
+    assert manifest.iteration == finished_iterations
+    assert manifest.env_steps == 120 * finished_iterations
+    assert len(first.rows()) == finished_iterations
+    second = tiny_run(tmp_path / "parts", resume=True)
+    train(second)
+    assert second.rows() == whole.rows()
+    assert second.last() == whole.last()
+
+
+def test_rows_after_the_last_checkpoint_of_a_killed_run_are_written_again(
+    tmp_path: Path, tiny_run: Make
+) -> None:
+    whole = tiny_run(tmp_path / "whole")
+    train(whole)
+    killed = tiny_run(tmp_path / "parts", eval_every=10**6, checkpoint_every=10**6)
+    after_row(killed, 4, sys.exit)
+    with pytest.raises(SystemExit):
+        train(killed)
+    assert [m.iteration for m in killed.store.manifests()] == [1]
+    assert len(killed.rows()) == 4
+    resumed = tiny_run(tmp_path / "parts", resume=True)
+    train(resumed)
+    assert [row["iteration"] for row in resumed.rows()] == [1, 2, 3, 4, 5, 6]
+    assert resumed.rows()[-1] == whole.rows()[-1]
+
+
+def test_interruption_writes_no_second_checkpoint_of_the_same_iteration(
+    tmp_path: Path, tiny_run: Make
+) -> None:
+    run = tiny_run(tmp_path / "run")
+    after_row(run, 1, stop)  # its checkpoint is being written, as the first and best
+    with pytest.raises(Interrupted):
+        train(run)
+    assert [m.iteration for m in run.store.manifests()] == [1]
+    assert run.store.load(run.store.best())["progress"]["iteration"] == 1
+
+
+def test_nan_in_a_metric_stops_the_run_and_is_not_saved(tmp_path: Path, tiny_run: Make) -> None:
+    run = tiny_run(tmp_path / "run")
+    step = run.trainer.algorithm.train_step
+
+    def broken(sampler: Any) -> dict[str, float]:
+        metrics = step(sampler)
+        return metrics | ({"loss/policy": math.nan} if run.trainer.progress.iteration == 2 else {})
+
+    run.trainer.algorithm.train_step = broken
+    with pytest.raises(NonFiniteError, match="loss/policy is nan in iteration 3"):
+        train(run)
+    assert run.store.manifests()[-1].iteration == 2
+    assert len(run.rows()) == 2
+
+
+def test_infinite_parameter_stops_the_run_and_is_not_saved(tmp_path: Path, tiny_run: Make) -> None:
+    run = tiny_run(tmp_path / "run", "multitask_ppo", env_steps=300)
+    step = run.trainer.algorithm.train_step
+
+    def broken(sampler: Any) -> dict[str, float]:
+        metrics = step(sampler)
+        next(run.trainer.algorithm.model.parameters()).data.view(-1)[0] = math.inf
+        return metrics
+
+    run.trainer.algorithm.train_step = broken
+    with pytest.raises(NonFiniteError, match="model has NaN or infinite numbers in iteration 1"):
+        train(run)
+    assert run.store.manifests() == []
+    assert run.rows() == []
+
+
+def test_evaluations_and_checkpoints_come_when_due(tmp_path: Path, tiny_run: Make) -> None:
+    run = tiny_run(
+        tmp_path / "run", eval_every=360, checkpoint_every=300, keep_checkpoints=9, env_steps=840
+    )
+    run.trainer.progress.best_score = math.inf  # no checkpoint for being the best
+    train(run)
+    evaluated = [row["env_steps"] for row in run.rows() if "eval/online_1" in row]
+    assert evaluated == [120, 360, 720, 840]
+    assert [m.env_steps for m in run.store.manifests()] == [120, 360, 600, 840]
+
+
+def test_best_checkpoint_has_the_best_validation_return(tmp_path: Path, tiny_run: Make) -> None:
+    run = tiny_run(tmp_path / "run", eval_every=1, keep_checkpoints=1)
+    scores = iter([-5.0, -3.0, -4.0, -2.0, -6.0, -2.5])
+    measure = run.trainer.validate
+
+    def validate() -> Any:
+        result = measure()
+        result.online = torch.full_like(result.online, next(scores))
+        return result
+
+    run.trainer.validate = validate
+    train(run)
+    best = run.store.best()
+    assert (best.iteration, best.score) == (4, -2.0)
+    assert run.store.load(best)["progress"]["iteration"] == 4
+    assert [m.iteration for m in run.store.manifests()] == [4, 6]
+
+
+def test_longer_budget_continues_a_finished_run(tmp_path: Path, tiny_run: Make) -> None:
+    whole = tiny_run(tmp_path / "whole")
+    train(whole)
+    train(tiny_run(tmp_path / "run", env_steps=360))
+    longer = tiny_run(tmp_path / "run", env_steps=720, resume=True)
+    train(longer)
+    assert longer.last() == whole.last()
+
+
+def test_finished_run_is_not_trained_or_saved_again(tmp_path: Path, tiny_run: Make) -> None:
+    run = tiny_run(tmp_path / "run")
+    train(run)
+    before = {p.name: p.stat().st_mtime_ns for p in run.store.folder.iterdir()}
+    train(tiny_run(tmp_path / "run", resume=True))
+    assert {p.name: p.stat().st_mtime_ns for p in run.store.folder.iterdir()} == before
+
+
+def test_run_folder_that_disappears_stops_the_run(tmp_path: Path, tiny_run: Make) -> None:
+    run = tiny_run(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match=r"cannot write checkpoint .* No such file or directory"):
+        train(run)
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_leaves_no_trace(tmp_path: Path, tiny_run: Make) -> None:
+    policies = []
+    for every in (1, 10**9):
+        run = tiny_run(tmp_path / str(every), eval_every=every)
+        train(run)
+        policies.append(run.store.load_latest()[0]["parts"]["policy"])
+    often, rarely = policies
+    assert all(torch.equal(often[name], rarely[name]) for name in often)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metarl_cli.commands.results import eval_document, results_table, verdict
+from metarl_cli.core.types import Tasks
+from metarl_cli.runtime.evaluator import MetaTest, _digest, summary
+from metarl_cli.runtime.process import own_random_streams, random_state
+
+Make = Callable[..., Any]
+
+
+def test_one_row_per_number_of_adaptations(tiny_parts: Make) -> None:
+    result = tiny_parts().test("test", episodes=2)
+    assert result.online.shape == result.probe.shape == (3, 2, 2)  # [K + 1, M, E]
+    assert [row["index"] for row in result.episodes()] == [0, 1, 2]
+    assert result.env_steps == 3 * 2 * 2 * 2 * 10  # indices, online and probe, tasks, envs, steps
+
+
+def test_numbers_equal_those_of_a_plain_loop(tiny_parts: Make) -> None:
+    parts = tiny_parts()
+    result = parts.test("test", episodes=2)
+    sampler = parts._sampler(2, 2, parts.cfg.seed + 1_000_003, record_info=True)
+    agent, online, probe = parts.algorithm, [], []
+    with own_random_streams(parts.cfg.seed + 1_000_003):
+        trial = sampler.begin(agent, sampler.sample_tasks("test"))
+        for _ in range(3):
+            scored, _ = sampler.run(agent, trial, explore=False)
+            episode, trial = sampler.run(agent, trial)
+            trial = trial.adapt(agent, episode)
+            probe.append(
+                [[float(scored.reward[:, 2 * i + j].sum()) for j in (0, 1)] for i in (0, 1)]
+            )
+            online.append(
+                [[float(episode.reward[:, 2 * i + j].sum()) for j in (0, 1)] for i in (0, 1)]
+            )
+    assert torch.allclose(result.online, torch.tensor(online))
+    assert torch.allclose(result.probe, torch.tensor(probe))
+    first = result.episodes()[1]
+    assert first["online"]["mean"] == pytest.approx(np.mean(online[1]))
+    assert result.per_task()[1]["online"] == pytest.approx([np.mean(row[1]) for row in online])
+
+
+def test_probe_changes_neither_the_agent_nor_the_trial(tiny_parts: Make) -> None:
+    parts = tiny_parts()
+    agent, sampler = parts.algorithm, parts.training_sampler()
+    trial = sampler.begin(agent, sampler.sample_tasks("train"))
+    episode, trial = sampler.run(agent, trial)
+    trial = trial.adapt(agent, episode)
+
+    def values() -> list[torch.Tensor]:
+        agent_s, trial_s = agent.policy.state_dict().values(), trial.state.parameters
+        return [x.clone() for x in (*agent_s, trial_s, trial.prev_action, trial.prev_reward)]
+
+    before = values()
+    sampler.run(agent, trial, explore=False)
+    assert all(torch.equal(x, y) for x, y in zip(before, values(), strict=True))
+
+
+def test_global_random_streams_do_not_move(tiny_parts: Make) -> None:
+    parts = tiny_parts()
+    before = random_state()
+    parts.test("validation", episodes=1)
+    after = random_state()
+    assert torch.equal(before["torch"], after["torch"])
+    assert before["python"] == after["python"] == random.getstate()
+    assert torch.equal(before["numpy"][1], after["numpy"][1])
+
+
+def test_streams_come_back_after_an_error() -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError), own_random_streams(5):
+        torch.rand(3)
+        raise ZeroDivisionError
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_same_numbers_twice_and_other_ones_for_other_tasks(tiny_parts: Make) -> None:
+    parts = tiny_parts()
+    first, second = parts.test("test"), parts.test("test")
+    assert torch.equal(first.online, second.online)
+    assert torch.equal(first.probe, second.probe)
+    other = tiny_parts("maml", "env.tasks.test_seed=7").test("test")
+    assert not torch.equal(first.tasks.params, other.tasks.params)
+    assert not torch.equal(first.online, other.online)
+    validation = parts.test("validation")
+    assert not torch.equal(first.tasks.params, validation.tasks.params)
+
+
+def test_success_counts_at_any_step_and_info_only_while_active() -> None:
+    active = torch.tensor([[1.0, 1.0], [1.0, 0.0]])  # the second one ends after its first step
+    episode = SimpleNamespace(
+        step=SimpleNamespace(active=active),
+        reward=torch.tensor([[1.0, 2.0], [3.0, 0.0]]),
+        extras={
+            "info/success": torch.tensor([[1.0, 0.0], [0.0, 1.0]]),  # 1 after the end: not counted
+            "info/speed": torch.tensor([[2.0, 5.0], [4.0, 9.0]]),
+            "log_prob": torch.zeros(2, 2),
+        },
+    )
+    digest = _digest(episode, num_tasks=2)
+    assert digest["return"].tolist() == [[4.0], [2.0]]
+    assert digest["success"].tolist() == [[1.0], [0.0]]
+    assert digest["speed"].tolist() == [[3.0], [5.0]]
+    assert set(digest) == {"return", "success", "speed"}
+
+
+def test_interval_is_over_tasks_not_over_their_episodes() -> None:
+    equal = summary(torch.tensor([[0.0, 2.0], [0.0, 2.0]]))  # both tasks have mean 1
+    assert equal == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    apart = summary(torch.tensor([[0.0], [2.0]]))
+    assert (apart["mean"], apart["low"], apart["high"]) == (1.0, 0.0, 2.0)
+    one = summary(torch.tensor([[3.0]]))
+    assert one == {"mean": 3.0, "low": 3.0, "high": 3.0}
+
+
+def small_result(*, probe: bool = True) -> MetaTest:
+    tasks = Tasks(torch.tensor([[0.5], [1.0]]), torch.tensor([-1, -1]))
+    online = torch.tensor([[[-10.0], [-20.0]], [[-4.0], [-6.0]]])
+    info = {"success": torch.tensor([[[0.0], [0.0]], [[1.0], [0.0]]])}
+    return MetaTest(tasks, online, online + 1 if probe else None, info, info if probe else {}, 80)
+
+
+def test_document_has_the_promised_keys() -> None:
+    cfg = SimpleNamespace(env=SimpleNamespace(tasks=SimpleNamespace(test_seed=7)))
+    document = eval_document("point_nav", "maml", "x.pt", 120, cfg, small_result())
+    promised = {"env", "algo", "checkpoint", "env_steps", "test_seed", "num_tasks"}
+    assert promised | {"episodes", "tasks"} <= document.keys()
+    assert document["test_seed"] == 7
+    row = document["episodes"][1]
+    assert row["online"]["mean"] == -5.0
+    assert row["online"].keys() == row["probe"].keys() == {"mean", "low", "high"}
+    assert (row["index"], row["success"]) == (1, 0.5)
+    task = document["tasks"][0]
+    assert (task["params"], task["online"], task["probe"]) == ([0.5], [-10.0, -4.0], [-9.0, -3.0])
+    json.dumps(document, allow_nan=False)
+    assert results_table(document).row_count == 2
+    assert verdict(document["episodes"]) == (
+        "Adaptation: return -15.0 before, -5.0 after 1 step (+10.0)."
+    )
+
+
+def test_metrics_are_flat_and_leave_out_missing_probes() -> None:
+    metrics = small_result(probe=False).metrics()
+    assert metrics["eval/online_0"] == -15.0
+    assert metrics["eval/online_1_low"] == -6.0
+    assert not any("probe" in key for key in metrics)
+
+
+def test_without_adaptation_there_is_one_row(tiny_parts: Make) -> None:
+    rows = tiny_parts("maml", "meta_test.episodes=0").test("test").episodes()
+    assert len(rows) == 1
+    assert verdict(rows).startswith("Return without adaptation: ")

@@ -6,7 +6,8 @@ second derivatives through the inner loop.
 
 Differences from the paper:
 - The Fisher-vector products of the outer step use a share of the samples (`fisher_fraction`).
-- They use J^T F J, J the Jacobian of the inner loop and F the Fisher matrix at the adapted
+- The step is then rescaled to the KL divergence measured on all samples (`learners.trpo`).
+- The products use J^T F J, J the Jacobian of the inner loop and F the Fisher matrix at the adapted
   parameters. At the current parameters that is the Hessian of the KL divergence itself.
 """
 

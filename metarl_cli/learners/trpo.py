@@ -16,6 +16,10 @@ from metarl_cli.core.protocols import Metrics
 from metarl_cli.functional.trust_region import conjugate_gradient
 
 
+AIM = 0.9  # share of the allowed KL to aim at; the line search needs no step back then
+MAX_RESCALE = 3.0
+
+
 @dataclass(frozen=True)
 class TRPO:
     """The hyper-parameters of a trust-region step."""
@@ -71,6 +75,7 @@ class TRPO:
         curvature = direction.dot(fisher_product(direction) + self.cg_damping * direction)
         full_step = direction * (2 * self.max_kl / curvature.clamp(min=1e-12)).sqrt()
         _require_finite(step=full_step)
+        full_step = full_step * self._rescale(loss_and_kl(parameters - full_step)[1])
         for backtracks in range(self.max_backtracks):
             candidate = parameters - self.backtrack_ratio**backtracks * full_step
             new_loss, kl = loss_and_kl(candidate)
@@ -78,6 +83,14 @@ class TRPO:
                 improvement = float(loss - new_loss)
                 return candidate, _metrics(float(kl), improvement, backtracks, accepted=True)
         return parameters, _metrics(0.0, 0.0, self.max_backtracks, accepted=False)
+
+    def _rescale(self, kl: Tensor) -> Tensor:
+        """Factor that takes a step with this KL to just inside the boundary (KL ~ step^2).
+
+        A Fisher matrix estimated on few samples, and through a noisy inner Hessian at that, comes
+        out too large: later in training, steps reached a third of the allowed KL only.
+        """
+        return (AIM * self.max_kl / kl.clamp(min=1e-12)).sqrt().clamp(max=MAX_RESCALE)
 
 
 def _metrics(kl: float, improvement: float, backtracks: int, *, accepted: bool) -> Metrics:

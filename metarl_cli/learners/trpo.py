@@ -15,7 +15,6 @@ from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.functional.trust_region import conjugate_gradient
 
-
 AIM = 0.9  # share of the allowed KL to aim at; the line search needs no step back then
 MAX_RESCALE = 3.0
 

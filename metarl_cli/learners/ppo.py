@@ -74,7 +74,7 @@ class PPO:
 
     def optimizer(self, model: ActorCritic) -> torch.optim.Adam:
         """Make the optimiser that `update` steps."""
-        return torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5)
+        return torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
 
     def update(self, model: ActorCritic, optimizer: torch.optim.Adam, rollout: Rollout) -> Metrics:
         """Improve the model on one rollout."""

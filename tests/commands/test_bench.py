@@ -1,0 +1,33 @@
+from metarl_cli.commands.bench import measure, run
+from metarl_cli.config import compose
+
+
+def test_contestants_take_turns_and_the_median_rate_counts():
+    calls = []
+
+    def contestant(name, steps):
+        def go():
+            calls.append(name)
+            return steps
+
+        return go
+
+    rates = measure({"a": contestant("a", 1), "b": contestant("b", 50)}, seconds=0.01, rounds=3)
+    assert rates["b"] > 5 * rates["a"]
+    turns = [x for i, x in enumerate(calls) if i == 0 or x != calls[i - 1]]
+    assert turns == ["a", "b"] * 4  # a warm-up and three rounds
+
+
+def test_bench_prints_ratios_and_the_parts_of_an_iteration(capsys):
+    settings = ["env=point_nav", "env.horizon=5", "num_envs=4", "seconds=0.01", "rounds=1"]
+    settings += ["algo=maml", "algo.num_tasks=2", "algo.envs_per_task=2"]
+    assert run(compose("bench", settings)) == 0
+    printed = capsys.readouterr().out
+    for word in ("metarl batch", "SyncVectorEnv", "AsyncVectorEnv", "simulate", "act", "learn"):
+        assert word in printed
+
+
+def test_bench_compares_physics_with_the_raw_loop(capsys):
+    settings = ["env=cheetah_vel", "num_envs=2", "seconds=0.01", "rounds=1"]
+    assert run(compose("bench", settings)) == 0
+    assert "raw mujoco.batch loop" in capsys.readouterr().out

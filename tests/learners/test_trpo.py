@@ -42,14 +42,21 @@ def step(loss_fn=linear, kl_fn=kl, gradient=None, fisher=lambda v: v / STD**2, *
     )
 
 
-def test_step_on_a_linear_loss_is_the_natural_gradient_at_the_edge_of_the_trust_region():
-    # F^-1 g = (3, 16); with a KL of exactly .01 the step is (3, 16) * sqrt(.02 / (9 + 64)).
-    new, metrics = step(kl_fn=lambda x: kl(x) * (1 - 1e-9))
+def test_step_on_a_linear_loss_is_the_natural_gradient_just_inside_the_trust_region():
+    # F^-1 g = (3, 16) has a KL of 73 / 2; aiming at .9 * .01 the step is (3, 16) * sqrt(.018 / 73).
+    new, metrics = step()
     direction = torch.tensor([3.0, 16.0], dtype=torch.float64)
-    assert_close(new, START - direction * math.sqrt(0.02 / 73))
-    assert metrics["trpo/kl"] == pytest.approx(0.01)
-    assert metrics["trpo/improvement"] == pytest.approx(math.sqrt(0.02 * 73))
+    assert_close(new, START - direction * math.sqrt(0.018 / 73))
+    assert metrics["trpo/kl"] == pytest.approx(0.009)
+    assert metrics["trpo/improvement"] == pytest.approx(math.sqrt(0.018 * 73))
     assert metrics["trpo/accepted"] == 1 and metrics["trpo/backtracks"] == 0
+
+
+@pytest.mark.parametrize("factor", [0.2, 10.0])
+def test_a_wrong_scale_of_the_fisher_matrix_is_made_good_by_the_measured_divergence(factor):
+    new, metrics = step(fisher=lambda v: factor * v / STD**2)
+    assert kl(new) == pytest.approx(0.009 if factor < 9 else 0.01 * 9 / factor)  # at most 3 times
+    assert metrics["trpo/backtracks"] == 0
 
 
 def test_quadratic_loss_goes_down_within_the_bound():
@@ -64,9 +71,11 @@ def test_quadratic_loss_goes_down_within_the_bound():
 
 
 def test_step_shrinks_until_the_divergence_is_small_enough():
-    new, metrics = step(kl_fn=lambda x: 10 * kl(x))  # the curvature was underestimated tenfold
-    assert metrics["trpo/backtracks"] == 2  # 10 * .01 / 4^2 <= .01 < 10 * .01 / 4
-    assert 10 * kl(new) <= 0.01
+    def wall(x):  # nothing short of half the step is allowed
+        return kl(x) if kl(x) < 0.003 else torch.tensor(0.0101)
+
+    new, metrics = step(kl_fn=wall)
+    assert metrics["trpo/backtracks"] == 1 and kl(new) < 0.003 and metrics["trpo/accepted"] == 1
 
 
 def test_step_that_never_improves_is_not_taken():

@@ -33,7 +33,7 @@ def test_oracle_beats_the_policy_blind_to_the_task():
     tested = {}
     for name in ("oracle", "multitask_ppo"):
         run = parts(f"algo={name}")
-        train(run, 40)
+        train(run, 12)
         tested[name] = run.test("test", episodes=0).probe.mean()
     assert tested["oracle"] > tested["multitask_ppo"] + 10
 

@@ -89,6 +89,8 @@ def _check_ranges(cfg: DictConfig) -> None:
     for group, key in (("env", "tasks"), ("algo", "meta_test")):
         if not isinstance(cfg[group].get(key), DictConfig):
             raise UserError(f"{group}.{key} is missing")
+    if cfg.get("network") is None:
+        raise UserError("network is missing: choose one, e.g. network=mlp")
     for key in ("num_tasks", "envs_per_task"):
         value = cfg.algo.get(key)
         if not isinstance(value, int) or value < 1:

@@ -60,9 +60,10 @@ def restore(algorithm: Algorithm, state: dict[str, Any], source: str) -> None:
     """Put the parts of a checkpoint into an algorithm; a UserError if they do not fit."""
     parts, saved = algorithm.parts(), state["parts"]
     if not isinstance(saved, dict) or saved.keys() != parts.keys():
+        held = ", ".join(map(str, saved)) if isinstance(saved, dict) else "no parts"
         raise UserError(
             f"checkpoint {source} does not fit this configuration: it holds "
-            f"{', '.join(map(str, saved))}, not {', '.join(parts)}"
+            f"{held or 'no parts'}, not {', '.join(parts)}"
         )
     try:
         for name, part in parts.items():

@@ -15,6 +15,7 @@ from metarl_cli.commands.frozen import load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config import build
 from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.jsonl import JsonlLogger
 from metarl_cli.loggers.notices import tell
@@ -189,7 +190,6 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, logger: Fanout) -> dic
     result = parts.test("test")
     document = eval_document(run.env, run.algo, manifest.file, steps, run.cfg, result)
     write_json(run.folder.eval, document)
-    named = {k.replace("eval/", "test/"): v for k, v in result.metrics().items()}
-    logger.log(result.metrics() | named, steps)
+    logger.log(result.metrics() | {HELD_OUT: 1.0}, steps)
     logger.artifact(trainer.store.folder / manifest.file, "model", ["latest"])
     return document

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
 Metrics = dict[str, float]  # flat `group/name` keys
+# A row with this metric is the meta-test on held-out tasks; other `eval/` rows are validation.
+HELD_OUT = "eval/held_out"
+
 Split = Literal["train", "validation", "test"]
 
 

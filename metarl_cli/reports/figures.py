@@ -15,8 +15,6 @@ from metarl_cli.reports.thin import Row
 
 COLORS = ("#7a7a7a", "#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 MAX_CURVES = 5
-    "eval/held_out"  # marks the row of the final meta-test; the others are on validation tasks
-)
 
 
 def run_figure(rows: Sequence[Row], document: dict[str, Any], path: Path) -> None:

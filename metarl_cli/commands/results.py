@@ -53,7 +53,8 @@ def results_table(document: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for row in _shown(episodes):
         cells = [f"{row['index']}", _interval(row["online"]), _interval(row["probe"])]
-        cells += [f"{row['success']:.0%}"] * has_success
+        if has_success:
+            cells.append(f"{row['success']:.0%}")
         table.add_row(*cells, *(f"{row['info'][key]:.3f}" for key in info))
     return table
 

@@ -28,7 +28,7 @@ LIMIT_S = 10.0  # 5 s on a machine with nothing else to do
 
 def wait_for_rows(run: Path, number: int) -> None:
     """Wait until the record has so many rows."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while not (run / "metrics.jsonl").is_file() or len(read_rows(run / "metrics.jsonl")) < number:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -67,7 +67,7 @@ def test_sigterm_saves_and_leaves_and_the_resumed_run_is_bit_identical(
     wait_for_rows(RUN, 4)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 75
     assert time.monotonic() - began < LIMIT_S
     assert "metarl train resume=" in out + err
@@ -84,7 +84,7 @@ def test_ctrl_c_exits_130(start: Start, tiny: list[str]) -> None:
     process = start("train", *tiny, *LONG)
     wait_for_rows(RUN, 2)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert list(RUN.glob("checkpoints/ckpt-*.json"))
@@ -93,7 +93,7 @@ def test_ctrl_c_exits_130(start: Start, tiny: list[str]) -> None:
 def test_reader_that_leaves_does_not_stop_the_training(start: Start, tiny: list[str]) -> None:
     process = start("train", *tiny, "logger=[console,jsonl]", "logger.console.heartbeat_s=0.01")
     process.stdout.close()  # as `| head` does
-    process.wait(timeout=120)
+    process.wait(timeout=600)
     assert "Traceback" not in process.stderr.read()
     assert json.loads((RUN / "meta.json").read_text())["status"] == "finished"
     assert (RUN / "eval.json").is_file()
@@ -121,7 +121,7 @@ def test_full_disk_is_one_line_and_the_run_can_go_on(
     shutil.copytree(run, WHOLE)
     arguments = ["train", f"resume={RUN}", "budget.env_steps=720"]
     process = start(*arguments, preexec_fn=limit_file_size)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 1, err
     assert err.startswith("metarl: cannot write checkpoint")
     assert err.count("\n") == 1
@@ -156,7 +156,7 @@ def test_ten_kills_at_random_moments_leave_a_bit_identical_run(start: Start) -> 
         "budget.checkpoint_every=720",
     ]
     whole = start("train", *settings, f"hydra.run.dir={WHOLE}")
-    assert whole.wait(timeout=900) == 0
+    assert whole.wait(timeout=1800) == 0
     rng, kills = random.Random(0), 0
     arguments = ["train", *settings, f"hydra.run.dir={RUN}"]
     for _ in range(10):
@@ -169,7 +169,7 @@ def test_ten_kills_at_random_moments_leave_a_bit_identical_run(start: Start) -> 
         kills += process.wait() == -signal.SIGKILL
         arguments = ["train", f"resume={RUN}"]
     assert kills == 10  # none had ended before
-    assert start(*arguments).wait(timeout=900) == 0
+    assert start(*arguments).wait(timeout=1800) == 0
     assert_same_result(RUN, WHOLE)
 
 

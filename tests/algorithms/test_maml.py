@@ -203,9 +203,11 @@ def test_a_share_of_the_samples_gives_a_product_near_the_full_one():
     assert 0.8 < cosine < 1 - 1e-6
 
 
-def test_share_takes_every_kth_sample():
-    samples = Samples(*(torch.arange(10.0).expand(2, 10) for _ in range(4)))
-    assert samples.share(0.25).mask.tolist() == [[0, 4, 8]] * 2
+def test_share_takes_one_of_k_samples_from_all_environments():
+    samples = Samples(*(torch.arange(18.0).expand(2, 18) for _ in range(4)))
+    rows = samples.share(0.25).mask[0]
+    assert rows.tolist() == [0, 5, 10, 15]
+    assert (rows % 4).unique().numel() == 4  # with 4 environments per task: each of them
     assert samples.share(1.0).mask.equal(samples.mask)
 
 

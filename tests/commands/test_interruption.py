@@ -156,7 +156,8 @@ def test_ten_kills_at_random_moments_leave_a_bit_identical_run(start: Start) -> 
         "budget.checkpoint_every=720",
     ]
     whole = start("train", *settings, f"hydra.run.dir={WHOLE}")
-    assert whole.wait(timeout=1800) == 0
+    _, err = whole.communicate(timeout=1800)
+    assert whole.returncode == 0, err
     rng, kills = random.Random(0), 0
     arguments = ["train", *settings, f"hydra.run.dir={RUN}"]
     for _ in range(10):
@@ -169,7 +170,9 @@ def test_ten_kills_at_random_moments_leave_a_bit_identical_run(start: Start) -> 
         kills += process.wait() == -signal.SIGKILL
         arguments = ["train", f"resume={RUN}"]
     assert kills == 10  # none had ended before
-    assert start(*arguments).wait(timeout=1800) == 0
+    last = start(*arguments)
+    _, err = last.communicate(timeout=1800)
+    assert last.returncode == 0, err
     assert_same_result(RUN, WHOLE)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metarl_cli.cli import main
+from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.jsonl import read_rows
 
 Call = Callable[..., int]
@@ -51,7 +52,8 @@ def test_run_leaves_everything_needed_to_repeat_and_judge_it(
     assert (document["num_tasks"], len(document["episodes"])) == (2, 3)
     recorded = rows()
     assert [row["env_steps"] for row in recorded] == [120, 240, 360, 360]
-    assert recorded[-1]["test/online_2"] == pytest.approx(document["episodes"][2]["online"]["mean"])
+    assert recorded[-1][HELD_OUT] == 1.0
+    assert recorded[-1]["eval/online_2"] == pytest.approx(document["episodes"][2]["online"]["mean"])
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ class FastWeights:
 
     parameters: Tensor  # [N, P]
     policy: dict[str, Tensor]  # the same by name, ready for use
-    support: tuple[Samples, ...]  # what they were adapted to, one entry per gradient step
+    steps_taken: int
+    support: tuple[Samples, ...]  # what they were adapted to, for as many steps as are trained
 
 
 class MAML:
@@ -100,7 +101,7 @@ class MAML:
     def initial_state(self, num_tasks: int, envs_per_task: int) -> FastWeights:
         """Every task starts from the meta-learned parameters."""
         shared = flatten_parameters(self.policy)
-        return self._fast_weights(shared.expand(num_tasks, -1), ())
+        return self._fast_weights(shared.expand(num_tasks, -1), 0, ())
 
     def act(self, state: FastWeights, step: TimeStep, *, explore: bool) -> Output:
         """Act with each task's own parameters."""
@@ -116,14 +117,15 @@ class MAML:
         As in the paper's evaluation, steps beyond those trained for are smaller.
         """
         samples = self._samples(episode, len(state.parameters))
-        trained = len(state.support) < self.inner_steps
+        trained = state.steps_taken < self.inner_steps
         inner = InnerStep.take(
             functools.partial(self._inner_loss, samples),
             state.parameters,
             step_size=self.inner_lr * (1.0 if trained else self.later_lr_ratio),
             differentiable=False,
         )
-        return self._fast_weights(inner.adapted, (*state.support, samples))
+        support = (*state.support, samples) if trained else state.support
+        return self._fast_weights(inner.adapted, state.steps_taken + 1, support)
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """Sample, adapt and sample again in a batch of tasks, then improve the initialisation."""
@@ -201,8 +203,10 @@ class MAML:
         """Action distributions of each task's parameters `[N, P]` at its observations."""
         return functional_call(self.policy, unflatten(self.policy, parameters), (obs,))
 
-    def _fast_weights(self, parameters: Tensor, support: tuple[Samples, ...]) -> FastWeights:
-        return FastWeights(parameters, unflatten(self.policy, parameters), support)
+    def _fast_weights(
+        self, parameters: Tensor, steps_taken: int, support: tuple[Samples, ...]
+    ) -> FastWeights:
+        return FastWeights(parameters, unflatten(self.policy, parameters), steps_taken, support)
 
     def _samples(self, episode: Trajectory, num_tasks: int) -> Samples:
         """Regroup by task and estimate advantages with a baseline fitted to this very batch."""

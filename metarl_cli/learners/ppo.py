@@ -105,8 +105,8 @@ class PPO:
         def by_group(x: Tensor) -> Tensor:  # [T, G, E, ...] -> [G, T * E, ...]
             return x.transpose(0, 1).flatten(1, 2)
 
-        features = by_group(rollout.features)
-        model.inputs.update(features)
+        features, mask = by_group(rollout.features), by_group(rollout.active)
+        model.inputs.update(features, mask)
         shape = (len(rollout.reward), -1)
 
         def value_of(x: Tensor) -> Tensor:  # -> [T, G, E]
@@ -118,8 +118,8 @@ class PPO:
         next_value = value_of(rollout.next_features)
         advantage = gae(rollout.reward, discount, value, next_value, trace) * rollout.active
         target = by_group(advantage + value).unsqueeze(-1)
-        model.returns.update(target)
-        action, mask = by_group(rollout.action), by_group(rollout.active)
+        model.returns.update(target, mask)
+        action = by_group(rollout.action)
         return Minibatch(
             features=features,
             action=action,

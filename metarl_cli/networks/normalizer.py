@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metarl_cli.functional.statistics import masked_mean
+
 
 class Normalizer(nn.Module):
     """Standardise features `[..., M, F]` by all samples seen so far.
@@ -27,13 +29,14 @@ class Normalizer(nn.Module):
         return (self.mean_square - self.mean.square()).clamp(min=self.eps).sqrt()
 
     @torch.no_grad()
-    def update(self, x: Tensor) -> None:
-        """Take in samples `[G, M, F]` (G = 1 when the statistics are shared)."""
-        new = float(x.shape[-2])
-        weight = new / (self.count + new)
-        shape = self.mean.shape
-        self.mean += weight * (x.mean(-2).reshape(shape) - self.mean)
-        self.mean_square += weight * (x.square().mean(-2).reshape(shape) - self.mean_square)
+    def update(self, x: Tensor, mask: Tensor) -> None:
+        """Take in samples `[G, M, F]` where `mask` `[G, M]` is 1 (G = 1: shared statistics)."""
+        new = mask.sum(-1).reshape(self.count.shape)
+        weight = new / (self.count + new).clamp(min=1.0)
+        mask, shape = mask.unsqueeze(-1), self.mean.shape
+        self.mean += weight * (masked_mean(x, mask, -2).reshape(shape) - self.mean)
+        square = masked_mean(x.square(), mask, -2).reshape(shape)
+        self.mean_square += weight * (square - self.mean_square)
         self.count += new
 
     def _broadcast(self, x: Tensor) -> Tensor:

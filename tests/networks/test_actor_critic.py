@@ -17,11 +17,15 @@ NETWORK = functools.partial(MLP, [4], "tanh")
 SPEC = EnvSpec(Box(-1, 1, (3,), np.float32), Discrete(2), Box(-1, 1, (1,)), horizon=5)
 
 
+def take_in(normalizer, samples):
+    normalizer.update(samples, torch.ones(samples.shape[:2]))
+
+
 def model(seed=0, **settings):
     torch.manual_seed(seed)
     built = ActorCritic(SPEC, NETWORK, initial_std=1.0, **settings)
-    built.inputs.update(torch.randn(1, 20, 3 + settings.get("context_dim", 0)) * 3 + 1)
-    built.returns.update(torch.randn(1, 20, 1) * 5 - 40)
+    take_in(built.inputs, torch.randn(1, 20, 3 + settings.get("context_dim", 0)) * 3 + 1)
+    take_in(built.returns, torch.randn(1, 20, 1) * 5 - 40)
     return built
 
 
@@ -84,12 +88,23 @@ def batches():
 def test_running_moments_equal_those_of_all_samples_in_each_group():
     normalizer = stack_copies(Normalizer(2), 2)
     for batch in batches():
-        normalizer.update(torch.from_numpy(batch))
+        take_in(normalizer, torch.from_numpy(batch))
     everything = np.concatenate(batches(), 1)
     assert_close(normalizer.mean, torch.from_numpy(everything.mean(1)), rtol=1e-4, atol=1e-5)
     z = normalizer(torch.from_numpy(everything))
     expected = (everything - everything.mean(1, keepdims=True)) / everything.std(1, keepdims=True)
     assert_close(z, torch.from_numpy(expected), rtol=1e-3, atol=1e-3)
+
+
+def test_samples_outside_the_mask_do_not_count():
+    one, other = Normalizer(2), Normalizer(2)
+    first, *_ = (torch.from_numpy(batch[:1]) for batch in batches())
+    take_in(one, first[:, :3])
+    other.update(first, torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
+    other.update(first, torch.zeros(1, 4))
+    assert_close(one.mean, other.mean)
+    assert_close(one.mean_square, other.mean_square)
+    assert one.count.item() == other.count.item() == 3
 
 
 def test_normalizer_is_the_identity_before_any_sample_and_clips():
@@ -99,12 +114,12 @@ def test_normalizer_is_the_identity_before_any_sample_and_clips():
 
 def test_restore_undoes_normalisation():
     normalizer = Normalizer(2)
-    normalizer.update(torch.from_numpy(batches()[2][:1]))
+    take_in(normalizer, torch.from_numpy(batches()[2][:1]))
     x = torch.randn(3, 2)
     assert_close(normalizer.restore(normalizer(x)), x)
 
 
 def test_constant_feature_stays_finite():
     normalizer = Normalizer(1)
-    normalizer.update(torch.full((1, 9, 1), 5.0))
+    take_in(normalizer, torch.full((1, 9, 1), 5.0))
     assert normalizer(torch.full((1, 1, 1), 5.0)).abs().item() < 1e-3

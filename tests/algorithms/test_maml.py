@@ -218,9 +218,9 @@ def adaptation(inner_steps=1, **env):
     return sampler, algorithm, trial
 
 
-def step_size(algorithm, before, after):
+def step_size(algorithm, episode, before, after):
     """Ratio of the change of parameters to the gradient of the samples adapted to."""
-    samples = after.support[-1]
+    samples = algorithm._samples(episode, N)
     leaf = before.parameters.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(algorithm._inner_loss(samples, leaf).sum(), leaf)
     change = before.parameters - after.parameters
@@ -233,7 +233,7 @@ def test_steps_beyond_those_trained_for_are_smaller():
     for _ in range(4):
         episode, trial = sampler.run(algorithm, trial)
         before, trial = trial.state, trial.adapt(algorithm, episode)
-        sizes.append(step_size(algorithm, before, trial.state))
+        sizes.append(step_size(algorithm, episode, before, trial.state))
     for size, expected in zip(sizes, (LR, LR, 0.25 * LR, 0.25 * LR), strict=True):
         assert_close(size, torch.full((N,), expected), rtol=1e-3, atol=0)
 

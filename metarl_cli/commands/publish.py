@@ -1,4 +1,4 @@
-"""`metarl publish`: make a small copy of a finished run that others can check."""
+"""`metarl publish`: small copies of finished runs that others can check, and their table."""
 
 from __future__ import annotations
 
@@ -13,24 +13,31 @@ from rich.console import Console
 from metarl_cli.core.errors import UserError
 from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.reports.figures import run_figure
+from metarl_cli.reports.tables import reference_table
 from metarl_cli.reports.thin import thin
 from metarl_cli.runtime.checkpoint import write_atomically
 from metarl_cli.runtime.runs import RunFolder, find_checkpoint
 
 MOST_ROWS = 500
+REFERENCE = Path("outputs/reference")
 
 
 def main(argv: Sequence[str]) -> int:
     """Copy config, thinned record, eval.json and the checkpoint it measured; draw the curves."""
     parser = argparse.ArgumentParser(prog="metarl publish", description=__doc__)
-    parser.add_argument("run", help="run folder, or `latest`")
+    parser.add_argument(
+        "run", nargs="?", help="run folder, or `latest`; without it, only the table"
+    )
     parser.add_argument("--to", type=Path, help="default: outputs/reference/<env>-<algo>")
     arguments = parser.parse_args(argv)
+    if arguments.run is None:
+        Console(soft_wrap=True, markup=False).print(reference_table(REFERENCE))
+        return 0
     run, _ = find_checkpoint(arguments.run)
     meta = run.read_meta()
     if meta.get("status") != "finished" or not run.eval.is_file():
         raise UserError(f"{run.path} is not a finished run: it has no meta-test")
-    target = arguments.to or Path(f"outputs/reference/{meta['env']}-{meta['algo']}")
+    target = arguments.to or REFERENCE / f"{meta['env']}-{meta['algo']}"
     _copy(run, target)
     Console().print(f"published {run.path} in {target}", soft_wrap=True)
     return 0

@@ -86,7 +86,7 @@ def test_resumed_run_is_bit_identical_to_an_uninterrupted_one(
 def test_interrupted_iteration_is_taken_back_to_the_last_boundary(
     tmp_path: Path, tiny_run: Make, episode: int
 ) -> None:
-    whole = tiny_run(tmp_path / "whole")
+    whole = tiny_run(tmp_path / "whole", checkpoint_every=10_000)
     train(whole)
     first = tiny_run(tmp_path / "parts", checkpoint_every=10_000)
     signal_in_rollout(first, episode)
@@ -97,7 +97,7 @@ def test_interrupted_iteration_is_taken_back_to_the_last_boundary(
     assert manifest.iteration == finished_iterations
     assert manifest.env_steps == 120 * finished_iterations
     assert len(first.rows()) == finished_iterations
-    second = tiny_run(tmp_path / "parts", resume=True)
+    second = tiny_run(tmp_path / "parts", checkpoint_every=10_000, resume=True)
     train(second)
     assert second.rows() == whole.rows()
     assert second.last() == whole.last()

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from metarl_cli.runtime.evaluator import MetaTest
 
+NOT_SHOWN = ("success", "unstable", "reward_")  # has a column of its own, or is for eval.json only
+
 
 def eval_document(
     env: str, algo: str, checkpoint: str, env_steps: int, cfg: DictConfig, result: MetaTest
@@ -47,7 +49,7 @@ def results_table(document: dict[str, Any]) -> Table:
         f"{per_index} episode{'s' * (per_index > 1)} each per index",
         caption="mean return over tasks [95 % interval]; online = while exploring, probe = greedy",
     )
-    info = [key for key in episodes[0]["info"] if key not in ("success", "unstable")]
+    info = [key for key in episodes[0]["info"] if not key.startswith(NOT_SHOWN)]
     has_success = episodes[0]["success"] is not None
     for heading in ("adapted to", "online", "probe", *(["success"] * has_success), *info):
         table.add_column(heading, justify="right")
@@ -80,4 +82,5 @@ def _shown(episodes: list[dict[str, Any]], most: int = 12) -> list[dict[str, Any
 
 
 def _interval(cell: dict[str, float]) -> str:
-    return f"{cell['mean']:.1f} [{cell['low']:.1f}, {cell['high']:.1f}]"
+    digits = 0 if abs(cell["mean"]) >= 100 else 1
+    return f"{cell['mean']:.1f} [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"

@@ -152,6 +152,8 @@ def _run(name: str, arguments: list[str]) -> int:
         command = RESUME
     if command.schema is None:
         return _load(command.target)(arguments)
+    # argparse, below Hydra, wants all flags on one side of the settings
+    arguments = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))
     if command.changes_run:
         own_keys = [item.name for item in fields(command.schema)]
         arguments = rewrite_run_settings(arguments, own_keys)

@@ -19,6 +19,9 @@ from metarl_cli.core.errors import UserError
 
 META_KEYS = ("_target_", "_partial_")
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+# What a configuration may build. It may come from a stranger, so it must not start other code of
+# ours, such as the command line.
+PARTS = ("algorithms", "envs", "learners", "loggers", "networks")
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -51,6 +54,9 @@ def locate(name: Any, *, key: str, plugins: Iterable[str]) -> Any:
     imported module reaches foreign code.
     """
     allowed = {"metarl_cli", *plugins}
+    package, _, rest = str(name).partition(".")
+    if package == "metarl_cli" and rest.partition(".")[0] not in PARTS:
+        raise UserError(f"{key}._target_: {name} is no part of a run ({', '.join(PARTS)})")
     if not isinstance(name, str) or name.partition(".")[0] not in allowed:
         raise UserError(
             f"{key}._target_: {name} is outside metarl_cli; to allow a module of your own, add "

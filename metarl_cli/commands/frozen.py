@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,24 +15,16 @@ from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.checkpoint import Manifest
 from metarl_cli.runtime.runs import RunFolder
 
-# What a configuration names are parts of a run. Other code of ours, such as the command line, must
-# not be started by a file that may come from a stranger.
-PARTS = ("algorithms", "envs", "learners", "loggers", "networks")
-
 
 def load_config(folder: RunFolder) -> DictConfig:
     """Read the frozen configuration of a run; its text is data and never runs code."""
     try:
         loaded = OmegaConf.load(folder.config)
-        tree = OmegaConf.to_container(loaded, resolve=True)
+        OmegaConf.to_container(loaded, resolve=True)
     except (OSError, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UserError(f"cannot read {folder.config}: not the config of a run") from error
     if not isinstance(loaded, DictConfig):
         raise UserError(f"{folder.config} is not the config of a run")
-    for target in _targets(tree):
-        package, _, rest = target.partition(".")
-        if package == "metarl_cli" and rest.partition(".")[0] not in PARTS:
-            raise UserError(f"{folder.config} names {target}, which is no part of a run")
     return loaded
 
 
@@ -71,15 +62,3 @@ def restore(algorithm: Algorithm, state: dict[str, Any], source: str) -> None:
     except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"checkpoint {source} does not fit this configuration: {reason}") from error
-
-
-def _targets(tree: Any) -> Iterator[str]:
-    """Find the class paths anywhere in a configuration."""
-    if isinstance(tree, dict):
-        if "_target_" in tree:
-            yield str(tree["_target_"])
-        for value in tree.values():
-            yield from _targets(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _targets(value)

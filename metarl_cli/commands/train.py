@@ -87,7 +87,10 @@ def _carry_out(run: Run, parts: Parts) -> int:
     """Train, meta-test and report; return the exit code."""
     record, logger, wandb_id = _loggers(run)
     names = {"env": run.env, "algo": run.algo, "seed": run.cfg.seed}
-    facts = names | environment_facts() | {"threads": parts.threads, "wandb_run_id": wandb_id}
+    environment = environment_facts()
+    if run.state is not None:
+        environment["resumed_with"] = environment.pop("command")
+    facts = names | environment | {"threads": parts.threads, "wandb_run_id": wandb_id}
     run.folder.update_meta(status="running", **facts)
     trainer = _trainer(run, parts, logger, record, {"wandb": wandb_id, "threads": parts.threads})
     status, code = "failed", 1
@@ -140,6 +143,9 @@ def _loggers(run: Run) -> tuple[JsonlLogger | None, Fanout, str | None]:
             "resume": run.state is not None,
         },
     }
+    for name, node in cfg.logger.items():
+        if name not in runtime and str(node.get("_target_")).startswith("metarl_cli."):
+            raise UserError(f"logger.{name}: ours are {', '.join(runtime)}, each under its own key")
     built = {name: build(node, **runtime.get(name, {})) for name, node in cfg.logger.items()}
     record = next((x for x in built.values() if isinstance(x, JsonlLogger)), None)
     wandb_id = getattr(built.get("wandb"), "run_id", None)

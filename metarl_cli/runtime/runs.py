@@ -121,13 +121,20 @@ def _modified_ns(path: Path) -> int:
 def environment_facts() -> dict[str, Any]:
     """Versions, machine, commit and command line: what a reader needs to repeat the run."""
     return {
-        "command": ["metarl", *sys.argv[1:]],
+        "command": _command_line(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _git_commit(),
     }
+
+
+def _command_line() -> list[str]:
+    """What the user typed; `sys.argv` is rewritten on its way to Hydra."""
+    words = sys.orig_argv
+    starts = [i for i, word in enumerate(words) if Path(word).name in ("metarl", "metarl_cli.cli")]
+    return ["metarl", *words[starts[0] + 1 :]] if starts else list(sys.argv)
 
 
 def _version(package: str) -> str | None:

@@ -41,12 +41,15 @@ class Parts:
         algo = self.cfg.algo
         return self._sampler(algo.num_tasks, algo.envs_per_task, self.cfg.seed, record_info=False)
 
-    def test(self, split: Split, *, episodes: int | None = None, probe: bool = True) -> MetaTest:
+    def test(
+        self, split: Split, *, most_episodes: int | None = None, probe: bool = True
+    ) -> MetaTest:
         """Meta-test on the fixed tasks of `split` by the algorithm's or the user's protocol."""
         protocol, chosen = self.cfg.algo.meta_test, self.cfg.meta_test
         envs = chosen.envs_per_task or protocol.envs_per_task
-        if episodes is None:
-            episodes = protocol.episodes if chosen.episodes is None else chosen.episodes
+        episodes = protocol.episodes if chosen.episodes is None else chosen.episodes
+        if most_episodes is not None:
+            episodes = min(episodes, most_episodes)
         seed = self.cfg.seed + TEST_STREAM
         sampler = self._sampler(self.cfg.env.tasks.num_test, envs, seed, record_info=True)
         return meta_test(

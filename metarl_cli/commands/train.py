@@ -24,7 +24,7 @@ from metarl_cli.runtime.runs import RunFolder, environment_facts, find_checkpoin
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
 from metarl_cli.runtime.trainer import Budget, Trainer
 
-VALIDATION_EPISODES = 1  # adaptations in the evaluations during training
+VALIDATION_EPISODES = 2  # adaptations at most in the evaluations during training
 
 
 @dataclass
@@ -98,7 +98,6 @@ def _carry_out(run: Run, parts: Parts) -> int:
         with Interruption() as interruption:
             _continue_from(run, trainer, parts.threads, logger, record)
             trainer.run(interruption)
-            logger.notice(f"training done; meta-testing on {run.cfg.env.tasks.num_test} tasks")
             with interruption.interruptible():
                 document = _final_test(run, parts, trainer, logger)
         status, code = "finished", 0
@@ -163,7 +162,7 @@ def _trainer(
     return Trainer(
         algorithm=parts.algorithm,
         sampler=parts.training_sampler(),
-        validate=lambda: parts.test("validation", episodes=VALIDATION_EPISODES, probe=False),
+        validate=lambda: parts.test("validation", most_episodes=VALIDATION_EPISODES, probe=False),
         logger=logger,
         record_position=record.position if record else lambda: 0,
         store=run.folder.store(budget.keep_checkpoints),
@@ -190,12 +189,14 @@ def _continue_from(
 
 
 def _final_test(run: Run, parts: Parts, trainer: Trainer, logger: Fanout) -> dict[str, Any]:
-    """Meta-test the final agent on the held-out tasks and publish the result."""
-    steps = trainer.sampler.env_steps
-    manifest = trainer.store.manifests()[-1]
+    """Meta-test the best agent (by validation tasks) on the held-out tasks; publish the result."""
+    store = trainer.store
+    used = store.best() or store.manifests()[-1]
+    restore(parts.algorithm, store.load(used), used.file)
+    logger.notice(f"meta-testing {used.file}, the best on validation tasks")
     result = parts.test("test")
-    document = eval_document(run.env, run.algo, manifest.file, steps, run.cfg, result)
+    document = eval_document(run.env, run.algo, used.file, used.env_steps, run.cfg, result)
     write_json(run.folder.eval, document)
-    logger.log(result.metrics() | {HELD_OUT: 1.0}, steps)
-    logger.artifact(trainer.store.folder / manifest.file, "model", ["latest"])
+    logger.log(result.metrics() | {HELD_OUT: 1.0}, trainer.sampler.env_steps)
+    logger.artifact(store.folder / used.file, "model", ["best"])
     return document

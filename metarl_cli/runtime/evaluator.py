@@ -31,6 +31,11 @@ class MetaTest:
     probe_info: dict[str, Tensor]
     env_steps: int
 
+    def score(self) -> float:
+        """Mean online return after at least one adaptation: what a checkpoint is chosen by."""
+        adapted = self.online[1:] if len(self.online) > 1 else self.online
+        return float(adapted.mean())
+
     def metrics(self) -> Metrics:
         """Means over tasks and the interval of the online one, as `eval/online_k` and so on."""
         out: Metrics = {}

@@ -135,7 +135,7 @@ class Trainer:
         """Write down a finished iteration."""
         steps, progress = self.sampler.env_steps, self.progress
         self.logger.log(metrics, steps)
-        score = None if result is None else float(result.online[-1].mean())
+        score = None if result is None else result.score()
         best = score is not None and score > progress.best_score
         if score is not None and best:
             progress.best_score = score

@@ -111,7 +111,7 @@ def tiny_run(tiny_parts: Callable[..., Parts]) -> Callable[..., TinyRun]:
         trainer = Trainer(
             algorithm=parts.algorithm,
             sampler=parts.training_sampler(),
-            validate=lambda: parts.test("validation", episodes=1, probe=False),
+            validate=lambda: parts.test("validation", most_episodes=1, probe=False),
             logger=record,
             record_position=record.position,
             store=CheckpointStore(folder / "checkpoints", limits.keep_checkpoints),

@@ -19,7 +19,7 @@ Make = Callable[..., Any]
 
 
 def test_one_row_per_number_of_adaptations(tiny_parts: Make) -> None:
-    result = tiny_parts().test("test", episodes=2)
+    result = tiny_parts().test("test", most_episodes=2)
     assert result.online.shape == result.probe.shape == (3, 2, 2)  # [K + 1, M, E]
     assert [row["index"] for row in result.episodes()] == [0, 1, 2]
     assert result.env_steps == 3 * 2 * 2 * 2 * 10  # indices, online and probe, tasks, envs, steps
@@ -27,7 +27,7 @@ def test_one_row_per_number_of_adaptations(tiny_parts: Make) -> None:
 
 def test_numbers_equal_those_of_a_plain_loop(tiny_parts: Make) -> None:
     parts = tiny_parts()
-    result = parts.test("test", episodes=2)
+    result = parts.test("test", most_episodes=2)
     sampler = parts._sampler(2, 2, parts.cfg.seed + 1_000_003, record_info=True)
     agent, online, probe = parts.algorithm, [], []
     with own_random_streams(parts.cfg.seed + 1_000_003):
@@ -68,7 +68,7 @@ def test_probe_changes_neither_the_agent_nor_the_trial(tiny_parts: Make) -> None
 def test_global_random_streams_do_not_move(tiny_parts: Make) -> None:
     parts = tiny_parts()
     before = random_state()
-    parts.test("validation", episodes=1)
+    parts.test("validation", most_episodes=1)
     after = random_state()
     assert torch.equal(before["torch"], after["torch"])
     assert before["python"] == after["python"] == random.getstate()

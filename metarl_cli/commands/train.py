@@ -89,7 +89,7 @@ def _carry_out(run: Run, parts: Parts) -> int:
     names = {"env": run.env, "algo": run.algo, "seed": run.cfg.seed}
     environment = environment_facts()
     if run.state is not None:
-        environment["resumed_with"] = environment.pop("command")
+        environment = {"resumed": environment}  # what the run began with stays on record
     facts = names | environment | {"threads": parts.threads, "wandb_run_id": wandb_id}
     run.folder.update_meta(status="running", **facts)
     trainer = _trainer(run, parts, logger, record, {"wandb": wandb_id, "threads": parts.threads})

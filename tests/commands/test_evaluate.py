@@ -47,11 +47,12 @@ def change_config(change: Callable[[dict[str, Any]], object]) -> None:
     CONFIG.write_text(yaml.safe_dump(config))
 
 
-def test_latest_gives_the_numbers_of_the_training_run_again(run: Path) -> None:
-    assert main(["eval", "checkpoint=latest"]) == 0
+def test_best_gives_the_numbers_of_the_training_run_again(run: Path) -> None:
+    assert main(["eval", "checkpoint=best"]) == 0
     measured, trained = document(), json.loads((run / "eval.json").read_text())
-    assert measured.pop("checkpoint") == "outputs/train/run/checkpoints/ckpt-000000000360.pt"
-    trained.pop("checkpoint")
+    used = trained.pop("checkpoint")
+    assert used == json.loads((run / "checkpoints/best.json").read_text())["file"]
+    assert measured.pop("checkpoint") == f"outputs/train/run/checkpoints/{used}"
     assert measured == trained
 
 

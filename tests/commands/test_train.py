@@ -48,7 +48,8 @@ def test_run_leaves_everything_needed_to_repeat_and_judge_it(
     assert (meta["status"], meta["env"], meta["algo"]) == ("finished", "point_nav", "maml")
     assert (meta["threads"], meta["env_steps"], meta["seed"]) == (1, 360, 0)
     document = json.loads((RUN / "eval.json").read_text())
-    assert document["checkpoint"] == "ckpt-000000000360.pt"
+    best = json.loads((RUN / "checkpoints/best.json").read_text())
+    assert document["checkpoint"] == best["file"]
     assert (document["num_tasks"], len(document["episodes"])) == (2, 3)
     recorded = rows()
     assert [row["env_steps"] for row in recorded] == [120, 240, 360, 360]

@@ -20,6 +20,19 @@ SPLIT = {"mode": "fresh", "num_train": 6, "train_seed": 0, "num_test": 3, "test_
 
 Fault = Literal["reward", "obs", "unstable"]
 
+# Settings of the smallest runs
+TINY = [
+    "env=point_nav",
+    "env.horizon=10",
+    "env.tasks.num_test=2",
+    "algo.num_tasks=2",
+    "algo.envs_per_task=3",
+    "meta_test.envs_per_task=2",
+    "meta_test.episodes=2",
+    "logger=[jsonl]",
+    "threads=1",
+]
+
 
 class TinyEnv(TaskVectorEnv):
     """A counter on a ring of 5 that moves by 1, or by the action taken if that is discrete.

@@ -12,20 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import TINY
 
 from metarl_cli.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = [
-    "env=point_nav",
-    "env.horizon=10",
-    "env.tasks.num_test=2",
-    "algo.num_tasks=2",
-    "algo.envs_per_task=3",
-    "meta_test.envs_per_task=2",
-    "meta_test.episodes=2",
-    "logger=[jsonl]",
-    "threads=1",
+TINY_RUN = [
+    *TINY,
     "budget.env_steps=360",
     "budget.eval_every=120",
     "budget.checkpoint_every=120",
@@ -52,13 +45,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def tiny() -> list[str]:
     """Settings of a run of three iterations; the last one names its folder."""
-    return TINY
+    return TINY_RUN
 
 
 @pytest.fixture
 def train(here: Path) -> Call:
     """Train in this process with tiny settings, in `outputs/train/run`; returns the exit code."""
-    return lambda *overrides: main(["train", *TINY, *overrides])
+    return lambda *overrides: main(["train", *TINY_RUN, *overrides])
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +63,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(home)
         patch.setattr("sys.argv", ["metarl"])
         patch.setenv("HYDRA_FULL_ERROR", "1")
-        assert main(["train", *TINY]) == 0
+        assert main(["train", *TINY_RUN]) == 0
     torch.set_num_threads(threads)
     return home / "outputs/train/run"
 

@@ -10,24 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import TINY
 
 from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.config import check, compose
 from metarl_cli.loggers.jsonl import JsonlLogger, read_rows
 from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.trainer import Budget, Trainer
-
-TINY = [
-    "env=point_nav",
-    "env.horizon=10",
-    "env.tasks.num_test=2",
-    "algo.num_tasks=2",
-    "algo.envs_per_task=3",
-    "meta_test.envs_per_task=2",
-    "meta_test.episodes=2",
-    "logger=[jsonl]",
-    "threads=1",
-]
 
 
 @dataclass

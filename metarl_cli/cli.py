@@ -154,7 +154,8 @@ def _run(name: str, arguments: list[str]) -> int:
         return _load(command.target)(arguments)
     # argparse, below Hydra, wants all flags on one side of the settings
     arguments = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))
-    if command.changes_run:
+    completing = "-sc" in arguments or "--shell-completion" in arguments
+    if command.changes_run and not completing:
         own_keys = [item.name for item in fields(command.schema)]
         arguments = rewrite_run_settings(arguments, own_keys)
     return _load("metarl_cli.config_run:run_hydra")(

@@ -47,9 +47,10 @@ class Samples:
     mask: Tensor
 
     def share(self, fraction: float) -> Samples:
-        """One of every k samples, k = 1 / fraction, from all environments and times alike."""
-        stride = max(1, round(1 / fraction))
-        block = torch.arange(self.mask.shape[1] // stride, device=self.mask.device)
+        """One of every round(1 / fraction) samples, from all environments and times alike."""
+        num = self.mask.shape[1]
+        stride = min(max(1, round(1 / fraction)), num)
+        block = torch.arange(num // stride, device=self.mask.device)
         rows = block * stride + block % stride  # a fixed place in the block would favour some envs
         return tree.tree_map(lambda x: x[:, rows], self)
 

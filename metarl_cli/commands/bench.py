@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl_cli.commands.assemble import Parts, assemble, build_env
+from metarl_cli.core.errors import UserError
 from metarl_cli.envs.single import SingleEnv
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.runtime.process import set_threads
@@ -122,7 +123,8 @@ def _iteration_table(cfg: DictConfig) -> Table:
     sampler = parts.training_sampler()
     alone = build_env(cfg, sampler.env.num_envs, parts.threads)
     env_only = _stepping(alone, alone.num_envs)
-    _one_iteration(parts, sampler)  # warm-up
+    if not _one_iteration(parts, sampler)["steps"]:  # also a warm-up
+        raise UserError("this algorithm has no training iteration: nothing is meta-trained")
     rates, rows = [], []
     for _ in range(cfg.rounds):
         rates.append(measure({"env": env_only}, seconds=cfg.seconds, rounds=1)["env"])

@@ -47,6 +47,17 @@ def load_checkpoint(
     return state, used
 
 
+def load_best(folder: RunFolder) -> tuple[dict[str, Any], Manifest]:
+    """Load the best checkpoint by validation tasks; the newest if there is no intact best one."""
+    best = folder.store().best()
+    if best is not None:
+        try:
+            return folder.store().load(best), best
+        except UserError as error:
+            tell(f"{error}; using the newest checkpoint instead of the best")
+    return load_checkpoint(folder, None)
+
+
 def restore(algorithm: Algorithm, state: dict[str, Any], source: str) -> None:
     """Put the parts of a checkpoint into an algorithm; a UserError if they do not fit."""
     parts, saved = algorithm.parts(), state["parts"]

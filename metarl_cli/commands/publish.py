@@ -15,7 +15,7 @@ from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.reports.figures import run_figure
 from metarl_cli.reports.tables import reference_table
 from metarl_cli.reports.thin import thin
-from metarl_cli.runtime.checkpoint import write_atomically
+from metarl_cli.runtime.checkpoint import write_atomically, write_json
 from metarl_cli.runtime.runs import RunFolder, find_checkpoint
 
 MOST_ROWS = 500
@@ -37,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
     meta = run.read_meta()
     if meta.get("status") != "finished" or not run.eval.is_file():
         raise UserError(f"{run.path} is not a finished run: it has no meta-test")
+    if not run.record.is_file():
+        raise UserError(f"{run.path} has no metrics.jsonl: it was trained without logger=jsonl")
     target = arguments.to or REFERENCE / f"{meta['env']}-{meta['algo']}"
     _copy(run, target)
     Console().print(f"published {run.path} in {target}", soft_wrap=True)
@@ -49,8 +51,10 @@ def _copy(run: RunFolder, target: Path) -> None:
         raise UserError(f"{target} exists already; move it away first")
     checkpoints.mkdir(parents=True)
     document = json.loads(run.eval.read_text())
-    for file in (run.config, run.meta, run.eval):
+    for file in (run.config, run.eval):
         shutil.copy(file, target / file.name)
+    meta = {key: x for key, x in run.read_meta().items() if key != "wandb_run_id"}  # not theirs
+    write_json(target / run.meta.name, meta)
     measured = Path(document["checkpoint"])
     for suffix in (".pt", ".json"):
         shutil.copy(run.store().folder / measured.with_suffix(suffix), checkpoints)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from metarl_cli.runtime.evaluator import MetaTest
 
-NOT_SHOWN = ("success", "unstable", "reward_")  # has a column of its own, or is for eval.json only
+NOT_SHOWN = ("success", "reward_")  # has a column of its own, or is for eval.json only
 
 
 def eval_document(
@@ -27,6 +27,7 @@ def eval_document(
         "num_tasks": result.tasks.num,
         "envs_per_task": result.online.shape[-1],
         "test_env_steps": result.env_steps,
+        "unstable": result.unstable,
         "episodes": result.episodes(),
         "tasks": result.per_task(),
     }
@@ -37,6 +38,8 @@ def print_results(document: dict[str, Any], path: Path | None = None) -> None:
     console = Console()
     console.print(results_table(document))
     console.print(verdict(document["episodes"]))
+    if document["unstable"]:
+        console.print(f"{document['unstable']} simulations blew up: the numbers flatter the agent")
     if path is not None:
         console.print(f"written to {path}", style="dim", soft_wrap=True)
 

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.assemble import Parts, assemble
-from metarl_cli.commands.frozen import load_checkpoint, restore, settings_of
+from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config import build
 from metarl_cli.core.errors import RunError, UserError
@@ -179,7 +179,10 @@ def _continue_from(
         if record:
             record.truncate(0)  # of an attempt that came to nothing
         return
-    trainer.continue_from(run.state)
+    try:
+        trainer.continue_from(run.state)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise UserError(f"the checkpoint of {run.folder.path} is not one of metarl") from error
     if record:
         if record.position() < run.state["record"]:
             logger.notice(f"{run.folder.record} has lost rows from before the checkpoint")
@@ -190,13 +193,13 @@ def _continue_from(
 
 def _final_test(run: Run, parts: Parts, trainer: Trainer, logger: Fanout) -> dict[str, Any]:
     """Meta-test the best agent (by validation tasks) on the held-out tasks; publish the result."""
-    store = trainer.store
-    used = store.best() or store.manifests()[-1]
-    restore(parts.algorithm, store.load(used), used.file)
-    logger.notice(f"meta-testing {used.file}, the best on validation tasks")
+    state, used = load_best(run.folder)
+    restore(parts.algorithm, state, used.file)
+    kind = "newest checkpoint" if used.score is None else "best checkpoint on validation tasks"
+    logger.notice(f"meta-testing {used.file}, the {kind}")
     result = parts.test("test")
     document = eval_document(run.env, run.algo, used.file, used.env_steps, run.cfg, result)
     write_json(run.folder.eval, document)
     logger.log(result.metrics() | {HELD_OUT: 1.0}, trainer.sampler.env_steps)
-    logger.artifact(store.folder / used.file, "model", ["best"])
+    logger.artifact(trainer.store.folder / used.file, "model", ["best"])
     return document

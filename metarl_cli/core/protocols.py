@@ -53,6 +53,7 @@ class Sampler(Protocol):
     """Draws tasks and runs agents in them."""
 
     env_steps: int  # every environment step counts: the x-axis of all figures
+    unstable: int  # simulations that blew up so far
 
     def sample_tasks(self, split: Split = "train") -> Tasks:
         """Draw the next batch of training tasks, or return the fixed validation or test tasks."""

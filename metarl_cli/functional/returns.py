@@ -44,7 +44,7 @@ def gae(
 
 
 def last_step_trace(active: Tensor, gae_lambda: float) -> Tensor:
-    """Lambda where the next step of `active` `[T, ...]` belongs to the same episode, else 0."""
+    """Lambda where step t + 1 of one episode `[T, ...]` is active too, else 0."""
     trace = torch.zeros_like(active)
     trace[:-1] = gae_lambda * active[1:]
     return trace

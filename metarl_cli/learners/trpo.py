@@ -89,6 +89,8 @@ class TRPO:
         A Fisher matrix estimated on few samples, and through a noisy inner Hessian at that, comes
         out too large: later in training, steps reached a third of the allowed KL only.
         """
+        if not torch.isfinite(kl):
+            return torch.ones_like(kl)  # much too far: the line search steps back
         return (AIM * self.max_kl / kl.clamp(min=1e-12)).sqrt().clamp(max=MAX_RESCALE)
 
 

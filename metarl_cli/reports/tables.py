@@ -25,6 +25,7 @@ def reference_table(folder: Path) -> str:
 def _row(name: str, document: dict[str, Any], meta: dict[str, Any]) -> str:
     command = " ".join(meta["command"])
     training = f"{meta['env_steps']:.2g} steps, {meta['wall_s'] / 60:.0f} min"
+    training += f"; tested at {document['env_steps']:.2g}"
     online, probe = (_curve(document["episodes"], kind) for kind in ("online", "probe"))
     return f"| **{name}**<br>`{command}` | {training} | {online} | {probe} | {meta.get('commit')} |"
 

@@ -101,8 +101,8 @@ class Sampler:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Restore the counters."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in self.state_dict():
+            setattr(self, name, int(state.get(name, 0)))
 
     def _episode(self, agent: Agent, trial: Trial, explore: bool) -> tuple[Trajectory, Trial]:
         task = trial.tasks.params.repeat_interleave(self.envs_per_task, 0)  # [B, D]
@@ -197,7 +197,7 @@ class _Recorder:
             self.active = torch.as_tensor(self.active_now, dtype=torch.float32, device=device)
         reward_t = torch.as_tensor(reward, dtype=torch.float32).to(device)
         terminated_t = torch.as_tensor(terminated).to(device) if ended.any() else self.zeros
-        infos = tuple(torch.as_tensor(info[key]) for key in self.sampler.info_keys)
+        infos = tuple(torch.as_tensor(info[key]).to(device) for key in self.sampler.info_keys)
         self.obs.append(self.sampler.to_tensor(obs))
         self.rows.append((output.action, reward_t, terminated_t.float(), active, *infos))
         self.extras.append(output.extras)

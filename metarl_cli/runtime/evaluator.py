@@ -30,6 +30,7 @@ class MetaTest:
     online_info: dict[str, Tensor]  # per-step means of the environment's info
     probe_info: dict[str, Tensor]
     env_steps: int
+    unstable: int  # simulations that blew up; their episodes count as they were until then
 
     def score(self) -> float:
         """Mean online return after at least one adaptation: what a checkpoint is chosen by."""
@@ -99,6 +100,7 @@ def _run_protocol(
     agent: Agent, sampler: Sampler, episodes: int, split: Split, probe: bool
 ) -> MetaTest:
     tasks, start = sampler.sample_tasks(split), sampler.env_steps
+    unstable = sampler.unstable
     trial = sampler.begin(agent, tasks)
     online, probes = [], []
     for k in range(episodes + 1):
@@ -112,7 +114,8 @@ def _run_protocol(
     online_return, online_info = _stack(online)
     probe_return, probe_info = _stack(probes) if probe else (None, {})
     steps = sampler.env_steps - start
-    return MetaTest(tasks, online_return, probe_return, online_info, probe_info, steps)
+    unstable = sampler.unstable - unstable
+    return MetaTest(tasks, online_return, probe_return, online_info, probe_info, steps, unstable)
 
 
 def _digest(episode: Trajectory, num_tasks: int) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ def set_threads(threads: int) -> int:
 
     The count decides the order of floating-point sums: results are bit-exact only at one count.
     """
-    count = threads or len(os.sched_getaffinity(0))
+    usable = getattr(os, "sched_getaffinity", None)  # Linux; elsewhere every core counts
+    count = threads or (len(usable(0)) if usable else os.cpu_count() or 1)
     torch.set_num_threads(count)
     return count
 

@@ -72,8 +72,11 @@ class Trainer:
                     metrics, result = self._iterate()
                 self._settle(metrics, result)
         except Interrupted:
-            self.load_state(self._boundary)
-            self._save()
+            # The modules may have been left half-way (parameters swapped, an update under way), so
+            # what is saved is the copy; of this object only the counters are used from here on.
+            self.sampler.load_state_dict(self._boundary["sampler"])
+            self.progress = Progress(**self._boundary["progress"])
+            self._save(self._boundary)
             raise
         self._save()
 
@@ -144,12 +147,19 @@ class Trainer:
             progress.next_checkpoint = (steps // every + 1) * every
             self._save(score=score, best=best)
 
-    def _save(self, *, score: float | None = None, best: bool = False) -> None:
+    def _save(
+        self,
+        state: dict[str, Any] | None = None,
+        *,
+        score: float | None = None,
+        best: bool = False,
+    ) -> None:
         """Write a checkpoint unless this iteration has one, which is never put at risk."""
         steps, iteration = self.sampler.env_steps, self.progress.iteration
         if iteration == self._saved:
             return
-        self.store.save(self.state(), env_steps=steps, iteration=iteration, score=score, best=best)
+        state = state or self.state()
+        self.store.save(state, env_steps=steps, iteration=iteration, score=score, best=best)
         self._saved = iteration
 
     def _require_finite(self, metrics: Metrics) -> None:

@@ -126,7 +126,9 @@ def small_result(*, probe: bool = True) -> MetaTest:
     tasks = Tasks(torch.tensor([[0.5], [1.0]]), torch.tensor([-1, -1]))
     online = torch.tensor([[[-10.0], [-20.0]], [[-4.0], [-6.0]]])
     info = {"success": torch.tensor([[[0.0], [0.0]], [[1.0], [0.0]]])}
-    return MetaTest(tasks, online, online + 1 if probe else None, info, info if probe else {}, 80)
+    return MetaTest(
+        tasks, online, online + 1 if probe else None, info, info if probe else {}, 80, 0
+    )
 
 
 def test_document_has_the_promised_keys() -> None:

@@ -34,13 +34,13 @@ def test_oracle_beats_the_policy_blind_to_the_task():
     for name in ("oracle", "multitask_ppo"):
         run = parts(f"algo={name}")
         train(run, 12)
-        tested[name] = run.test("test", episodes=0).probe.mean()
+        tested[name] = run.test("test", most_episodes=0).probe.mean()
     assert tested["oracle"] > tested["multitask_ppo"] + 10
 
 
 def test_retraining_improves_over_its_episodes():
     online = parts("algo=scratch_ppo", "env.tasks.num_test=5").test(
-        "test", episodes=30, probe=False
+        "test", most_episodes=30, probe=False
     )
     first, last = online.online[0].mean(), online.online[-1].mean()
     assert last > first + 10

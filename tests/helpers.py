@@ -111,6 +111,9 @@ class TinyEnv(TaskVectorEnv):
             obs[self.fault[2], 0] = np.nan
         return obs
 
+    def draw(self, row: int = 0) -> np.ndarray:
+        return np.full((4, 4, 3), self.counter[row] % NUM_STATES, np.uint8)
+
     def _strikes(self, what: Fault) -> bool:
         if self.fault is None:
             return False

@@ -8,17 +8,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium.error import ResetNeeded
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, create_empty_array
 
-from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.types import EnvSpec
+from metarl_cli.envs.checks import chosen_rows, legal_actions, require_positive, row_seeds
 from metarl_cli.envs.random_rows import RowRandom
+
+Arrays = np.ndarray | dict[str, np.ndarray]  # observations: one array, or one per key of a Dict
 
 
 @dataclass(slots=True)
@@ -36,20 +38,24 @@ class TaskVectorEnv(VectorEnv):
 
     Nothing is reset by itself: a row whose episode has ended stands still (observation repeated,
     reward 0) until `reset`. Subclasses say how episodes begin (`_initialize`), go on (`_simulate`)
-    and look (`_observe`), and how uniform numbers become tasks (`_tasks_from_uniform`).
+    and look (`_observe`), how uniform numbers become tasks (`_tasks_from_uniform`), and what a
+    picture shows (`draw`).
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium's attribute)
         "autoreset_mode": AutoresetMode.DISABLED,
-        "render_modes": [],
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
     }
     info_keys: tuple[str, ...] = ("unstable",)  # keys of info in every reset and step, [B] each
     all_tasks: np.ndarray | None = None  # [num, D], where the family has finitely many tasks
+    start_shows_task = False  # whether the first observation depends on the task
+    test_tasks: np.ndarray | None = None  # [num, D], those of all_tasks never to be trained on
 
     def __init__(
         self,
         *,
-        observation_space: Box,
+        observation_space: Space[Any],
         action_space: Box | Discrete,
         task_space: Box,
         task_names: tuple[str, ...],
@@ -67,9 +73,6 @@ class TaskVectorEnv(VectorEnv):
         self.single_action_space = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        if isinstance(action_space, Box):
-            self._action_low = action_space.low.astype(np.float64)
-            self._action_high = action_space.high.astype(np.float64)
         self.env_spec = EnvSpec(observation_space, action_space, task_space, horizon)
         self.task_names = task_names
         self.horizon = horizon
@@ -79,7 +82,7 @@ class TaskVectorEnv(VectorEnv):
         self._started = np.zeros(num_envs, bool)
         self._active = np.zeros(num_envs, bool)
         self._elapsed = np.zeros(num_envs, np.int64)
-        self._last_obs = np.zeros((num_envs, *observation_space.shape), observation_space.dtype)
+        self._last_obs = cast(Arrays, create_empty_array(observation_space, num_envs))
 
     def sample_tasks(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `[num, D]` float64 tasks of the family; the batch's own state plays no part."""
@@ -90,7 +93,7 @@ class TaskVectorEnv(VectorEnv):
         *,
         seed: int | Sequence[int] | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    ) -> tuple[Arrays, dict[str, np.ndarray]]:
         """Begin new episodes.
 
         Args:
@@ -104,12 +107,12 @@ class TaskVectorEnv(VectorEnv):
             Observations `[B, ...]` (a copy) and info, an array `[B]` under each of `info_keys`.
         """
         choices = dict(options or {})
-        rows = self._rows_of(choices.pop("reset_mask", None))
+        rows = chosen_rows(choices.pop("reset_mask", None), self.num_envs)
         task = choices.pop("task", None)
         if choices:
             raise ValueError(f"options: got {sorted(choices)}, expected task, reset_mask")
         if seed is not None:
-            self._random.seed(_row_seeds(seed, self.num_envs)[rows], rows)
+            self._random.seed(row_seeds(seed, self.num_envs)[rows], rows)
         self._assign_tasks(task, rows)
         self._started[rows] = True
         self._active[rows] = True
@@ -118,15 +121,14 @@ class TaskVectorEnv(VectorEnv):
         obs = self._observe()
         kept = np.ones(self.num_envs, bool)
         kept[rows] = False
-        obs[kept] = self._last_obs[kept]
-        self._last_obs[...] = obs
+        self._remember(obs, kept)
         return obs, {key: np.zeros(self.num_envs) for key in self.info_keys[:-1]} | {
             "unstable": np.zeros(self.num_envs, bool)
         }
 
     def step(
         self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    ) -> tuple[Arrays, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Advance the rows whose episode goes on by one step.
 
         Args:
@@ -138,20 +140,34 @@ class TaskVectorEnv(VectorEnv):
         """
         if not self._started.all():
             raise ResetNeeded("call reset() on every row before step()")
-        actions = self._checked_actions(actions)
+        actions = legal_actions(actions, self.single_action_space, self.num_envs)
         all_active = bool(self._active.all())
         outcome = self._simulate(actions, None if all_active else np.flatnonzero(self._active))
         obs = self._observe()
         outcome.unstable &= self._active
+        held = None
         if not all_active or outcome.unstable.any():
-            self._hold(obs, outcome, ~self._active | outcome.unstable)
-        self._last_obs[...] = obs
+            held = ~self._active | outcome.unstable
+            for values in (outcome.reward, outcome.terminated, *outcome.info.values()):
+                values[held] = 0
+        self._remember(obs, held)
         self._elapsed += self._active
         timed_out = (self._elapsed >= self.horizon) & self._active & ~outcome.terminated
         truncated = timed_out | outcome.unstable
         self._active &= ~(outcome.terminated | truncated)
         outcome.info["unstable"] = outcome.unstable
         return obs, outcome.reward, outcome.terminated, truncated, outcome.info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """Draw all rows, uint8 `[height, width, 3]` each; None if no render mode was chosen."""
+        return None if self.render_mode is None else tuple(map(self.draw, range(self.num_envs)))
+
+    def anchors(self) -> dict[str, tuple[float, ...]]:
+        """Return what is known exactly: the mean undiscounted return of named policies.
+
+        One number per episode of a trial; the last one stands for all later episodes.
+        """
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the random streams: all that outlives an episode but the tasks."""
@@ -174,24 +190,19 @@ class TaskVectorEnv(VectorEnv):
         """Apply legal `actions` `[B, A]` in the given rows (None: all) for one step."""
 
     @abstractmethod
-    def _observe(self) -> np.ndarray:
-        """Return the observations of all rows, `[B, ...]`, as a new array."""
+    def _observe(self) -> Arrays:
+        """Return the observations of all rows, `[B, ...]`, as new arrays."""
 
-    def _hold(self, obs: np.ndarray, outcome: Outcome, held: np.ndarray) -> None:
-        obs[held] = self._last_obs[held]
-        for values in (outcome.reward, outcome.terminated, *outcome.info.values()):
-            values[held] = 0
+    @abstractmethod
+    def draw(self, row: int = 0) -> np.ndarray:
+        """Return a picture of one row, uint8 `[height, width, 3]`."""
 
-    def _rows_of(self, mask: np.ndarray | None) -> np.ndarray:
-        if mask is None:
-            return np.arange(self.num_envs)
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise ValueError(
-                f"reset_mask: got shape {mask.shape} of {mask.dtype}, "
-                f"expected shape ({self.num_envs},) of bool"
-            )
-        return np.flatnonzero(mask)
+    def _remember(self, obs: Arrays, held: np.ndarray | None) -> None:
+        """Repeat the last observation in the rows `held`, and keep all for the next time."""
+        for new, last in zip(_entries(obs), _entries(self._last_obs), strict=True):
+            if held is not None:
+                new[held] = last[held]
+            last[...] = new
 
     def _assign_tasks(self, task: np.ndarray | None, rows: np.ndarray) -> None:
         # Drawn even if not needed: the start state of a seed must not depend on who chose the task.
@@ -211,40 +222,6 @@ class TaskVectorEnv(VectorEnv):
         self.tasks[rows] = np.broadcast_to(tasks, self.tasks.shape)[rows]
         self._task_given[rows] = True
 
-    def _checked_actions(self, actions: np.ndarray) -> np.ndarray:
-        actions = np.asarray(actions)
-        if actions.shape != self.action_space.shape:
-            raise ValueError(
-                f"actions: got shape {actions.shape}, expected {self.action_space.shape}"
-            )
-        if not isinstance(self.single_action_space, Box):
-            return actions
-        actions = actions.astype(np.float64)
-        finite = np.isfinite(actions.sum()) or np.isfinite(actions).all()  # the sum is quick
-        if not finite:
-            row = int(np.flatnonzero(~np.isfinite(actions).all(axis=1))[0])
-            raise NonFiniteError(f"non-finite action in environment {row}: {actions[row]}")
-        np.maximum(actions, self._action_low, out=actions)
-        return np.minimum(actions, self._action_high, out=actions)
 
-
-def require_positive(**values: float) -> None:
-    """Raise ValueError for the first named value that is not above zero."""
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name}: got {value}, expected a number > 0")
-
-
-def require_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
-    """Return `[low, high]` as a pair of floats, or raise ValueError if it is not an interval."""
-    if len(bounds) != 2 or not bounds[0] < bounds[1]:
-        raise ValueError(f"{name}: got {list(bounds)}, expected [low, high] with low < high")
-    return float(bounds[0]), float(bounds[1])
-
-
-def _row_seeds(seed: int | Sequence[int], num: int) -> np.ndarray:
-    first = range(int(seed), int(seed) + num) if isinstance(seed, int | np.integer) else seed
-    seeds = [int(value) for value in first]
-    if len(seeds) != num or min(seeds) < 0:
-        raise ValueError(f"seed: got {seed}, expected an integer >= 0 or {num} of them")
-    return np.asarray(seeds, np.uint64)
+def _entries(obs: Arrays) -> list[np.ndarray]:
+    return list(obs.values()) if isinstance(obs, dict) else [obs]

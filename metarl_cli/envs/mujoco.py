@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,19 +9,13 @@ from typing import Literal
 import mujoco
 import numpy as np
 from gymnasium.spaces import Box
-from mujoco.batch import Batch
 
-from metarl_cli.envs.base import Outcome, TaskVectorEnv, require_positive
+from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.center_of_mass import PlanarCenterOfMass
-from metarl_cli.envs.objectives import Objective
+from metarl_cli.envs.checks import require_choice, require_not_negative, require_positive
+from metarl_cli.envs.objectives import Motion, Objective
+from metarl_cli.envs.physics import LARGEST, Physics
 from metarl_cli.envs.robots import compile_model, find_robot
-
-_log = logging.getLogger(__name__)
-
-# MuJoCo resets a simulation that has a coordinate beyond this, so it bounds all observations.
-_LARGEST = float(mujoco.mjMAXVAL)
-_UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)
-_STAGE_NONE = mujoco.mjtStage.mjSTAGE_NONE.value
 
 ObservationPart = Literal["positions", "velocities", "center_of_mass"]
 
@@ -43,21 +35,15 @@ class ResetNoise:
     velocity_std: float
 
     def __post_init__(self) -> None:
-        if self.position not in ("uniform", "normal"):
-            raise ValueError(
-                f"reset_noise.position: got {self.position!r}, expected 'uniform' or 'normal'"
-            )
-        if self.position_scale < 0 or self.velocity_std < 0:
-            raise ValueError(
-                "reset_noise: position_scale and velocity_std must be >= 0, "
-                f"got {self.position_scale} and {self.velocity_std}"
-            )
+        require_choice("reset_noise.position", self.position, ("uniform", "normal"))
+        require_not_negative(position_scale=self.position_scale, velocity_std=self.velocity_std)
 
 
 class MujocoTaskEnv(TaskVectorEnv):
     """A robot times an objective, both named in YAML; reward = objective - control cost.
 
-    Info: `velocity` along x (m/s), and the two reward terms `reward_goal`, `reward_control`.
+    Info: `velocity` along x (m/s), the two reward terms `reward_goal` and `reward_control`, and
+    what the objective reports.
 
     Args:
         robot: key of `robots.ROBOTS`.
@@ -72,10 +58,8 @@ class MujocoTaskEnv(TaskVectorEnv):
         reset_noise: arguments of `ResetNoise`.
         num_envs: number of environments B.
         num_threads: physics threads, 0 for all CPUs; results do not depend on it.
-        render_mode: None.
+        render_mode: None or "rgb_array".
     """
-
-    info_keys = ("velocity", "reward_goal", "reward_control", "unstable")
 
     def __init__(
         self,
@@ -92,13 +76,16 @@ class MujocoTaskEnv(TaskVectorEnv):
         num_threads: int = 0,
         render_mode: str | None = None,
     ) -> None:
-        require_positive(frame_skip=frame_skip, horizon=horizon, num_envs=num_envs)
-        if num_threads < 0:
-            raise ValueError(f"num_threads: got {num_threads}, expected 0 (all CPUs) or more")
-        if control_cost < 0:
-            raise ValueError(f"control_cost: got {control_cost}, expected a number >= 0")
-        if velocity not in ("root", "center_of_mass"):
-            raise ValueError(f"velocity: got {velocity!r}, expected 'root' or 'center_of_mass'")
+        require_positive(frame_skip=frame_skip, horizon=horizon)
+        require_not_negative(control_cost=control_cost)
+        require_choice("velocity", velocity, ("root", "center_of_mass"))
+        self.info_keys = (
+            "velocity",
+            "reward_goal",
+            "reward_control",
+            *objective.info_keys,
+            "unstable",
+        )
         self._objective = objective
         self._frame_skip = frame_skip
         self._control_cost = control_cost
@@ -106,7 +93,8 @@ class MujocoTaskEnv(TaskVectorEnv):
         self._axes = find_robot(robot).axes
         self._velocity_of_root = velocity == "root"
         model = compile_model(find_robot(robot))
-        self._simulate_with(model, num_envs, min(num_threads or os.cpu_count() or 1, num_envs))
+        self._physics = Physics(model, num_envs, num_threads)
+        self._qpos, self._qvel = self._physics.qpos, self._physics.qvel
         self._center_of_mass = np.zeros((num_envs, 4))  # x, y, z (m), velocity along x (m/s)
         self._mass: PlanarCenterOfMass | None = None
         if velocity == "center_of_mass" or "center_of_mass" in observation:
@@ -117,7 +105,7 @@ class MujocoTaskEnv(TaskVectorEnv):
         control_range = model.actuator_ctrlrange.astype(np.float32)
         self.all_tasks = objective.all_tasks
         super().__init__(
-            observation_space=Box(-_LARGEST, _LARGEST, (self._observation_size,), np.float32),
+            observation_space=Box(-LARGEST, LARGEST, (self._observation_size,), np.float32),
             action_space=Box(control_range[:, 0], control_range[:, 1], dtype=np.float32),
             task_space=objective.task_space,
             task_names=objective.task_names,
@@ -125,13 +113,6 @@ class MujocoTaskEnv(TaskVectorEnv):
             num_envs=num_envs,
             render_mode=render_mode,
         )
-
-    def _simulate_with(self, model: mujoco.MjModel, num_envs: int, num_threads: int) -> None:
-        # MuJoCo's own handler writes to stderr and MUJOCO_LOG.TXT; info says "unstable" instead.
-        mujoco.set_mju_user_warning(_log.debug)
-        self._batch = Batch(model, num_envs, num_threads)
-        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._ctrl = self._batch.bind("ctrl")
 
     def _observation_parts(self, names: Sequence[str]) -> list[np.ndarray]:
         views = {
@@ -146,14 +127,14 @@ class MujocoTaskEnv(TaskVectorEnv):
 
     def simulate_only(self, actions: np.ndarray) -> None:
         """Set controls `[B, A]` and step the bare physics: what `metarl bench` compares with."""
-        self._ctrl[:] = actions
-        self._batch.step(nstep=self._frame_skip)
+        self._physics.ctrl[:] = actions
+        self._physics.step(None, self._frame_skip)
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         return self._objective.tasks_from_uniform(uniform)
 
     def _initialize(self, rows: np.ndarray) -> None:
-        self._batch.reset(rows, stage=_STAGE_NONE)
+        self._physics.reset(rows)
         noise, num_positions = self._reset_noise, self._qpos.shape[1]
         if noise.position == "uniform":
             offset = 2.0 * self._random.uniform(num_positions, rows) - 1.0
@@ -165,22 +146,28 @@ class MujocoTaskEnv(TaskVectorEnv):
             self._mass.compute(self._qpos, self._qvel, out=self._center_of_mass)
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        self._ctrl[:] = actions
+        self._physics.ctrl[:] = actions
         before = self._qpos[:, : self._axes].copy()
-        self._batch.step(rows, self._frame_skip)
+        self._physics.step(rows, self._frame_skip)
         if self._mass is not None:
             self._mass.compute(self._qpos, self._qvel, out=self._center_of_mass)
         if self._velocity_of_root:
             velocity = (self._qpos[:, : self._axes] - before) / self._step_s
         else:
             velocity = self._center_of_mass[:, 3:].copy()
-        goal = self._objective.reward(velocity, self.tasks)
+        motion = Motion(self._qpos[:, : self._axes], velocity)
+        goal, report = self._objective.reward(motion, self.tasks)
         control = -self._control_cost * np.einsum("ba,ba->b", actions, actions)
         return Outcome(
             reward=goal + control,
             terminated=np.zeros(self.num_envs, bool),
-            unstable=self._unstable(),
-            info={"velocity": velocity[:, 0], "reward_goal": goal, "reward_control": control},
+            unstable=self._physics.unstable(),
+            info={
+                "velocity": velocity[:, 0],
+                "reward_goal": goal,
+                "reward_control": control,
+                **report,
+            },
         )
 
     def _observe(self) -> np.ndarray:
@@ -192,8 +179,11 @@ class MujocoTaskEnv(TaskVectorEnv):
             start = end
         return obs
 
-    def _unstable(self) -> np.ndarray:
-        warning = self._batch.warning  # [B, kinds, 2]: last details, and count since the reset
-        if not warning.any():
-            return np.zeros(self.num_envs, bool)
-        return warning[:, _UNSTABLE, 1].any(axis=1)
+    def draw(self, row: int = 0) -> np.ndarray:
+        """Return a picture of one row, uint8 `[height, width, 3]`."""
+        data = mujoco.MjData(self._physics.model)
+        data.qpos[:] = self._qpos[row]
+        mujoco.mj_forward(self._physics.model, data)
+        with mujoco.Renderer(self._physics.model, 240, 320) as renderer:
+            renderer.update_scene(data)
+            return renderer.render()

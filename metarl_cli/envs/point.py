@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from gymnasium.spaces import Box
 
-from metarl_cli.envs.base import Outcome, TaskVectorEnv, require_positive, require_range
+from metarl_cli.envs.base import Outcome, TaskVectorEnv
+from metarl_cli.envs.checks import require_positive, require_range
+from metarl_cli.envs.drawing import BLUE, GREEN, Canvas
 
 
 class PointNav(TaskVectorEnv):
@@ -26,7 +28,7 @@ class PointNav(TaskVectorEnv):
         horizon: steps per episode.
         num_envs: number of environments B.
         num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None; this environment has no pictures.
+        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")
@@ -80,3 +82,11 @@ class PointNav(TaskVectorEnv):
 
     def _observe(self) -> np.ndarray:
         return self._position.astype(np.float32)
+
+    def draw(self, row: int = 0) -> np.ndarray:
+        """Return a picture of one row: the point (blue) and its goal (green)."""
+        half = 1.3 * max(abs(self._low), abs(self._high))
+        canvas = Canvas((-half, half), (-half, half))
+        for (x, y), colour in ((self.tasks[row], GREEN), (self._position[row], BLUE)):
+            canvas.disc(x, y, 0.05 * half, colour)
+        return canvas.image()

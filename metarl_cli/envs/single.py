@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from metarl_cli.envs.base import TaskVectorEnv
+from metarl_cli.envs.base import Arrays, TaskVectorEnv
 
 
 class SingleEnv(gymnasium.Env):
@@ -21,7 +21,7 @@ class SingleEnv(gymnasium.Env):
             raise ValueError(f"batch: got {batch.num_envs} environments, expected 1")
         self._batch = batch
         self._seeded = False
-        self.metadata = {key: batch.metadata[key] for key in ("render_modes",)}
+        self.metadata = {key: batch.metadata[key] for key in ("render_modes", "render_fps")}
         self.render_mode = batch.render_mode
         self.observation_space = batch.single_observation_space
         self.action_space = batch.single_action_space
@@ -37,23 +37,37 @@ class SingleEnv(gymnasium.Env):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    ) -> tuple[Arrays, dict[str, Any]]:
         """Begin a new episode; see `TaskVectorEnv.reset`."""
         super().reset(seed=seed)
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**32))
         self._seeded = True
         obs, info = self._batch.reset(seed=seed, options=options)
-        return obs[0], _scalars(info)
+        return _first(obs), _scalars(info)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[Arrays, float, bool, bool, dict[str, Any]]:
         """Advance by one step; see `TaskVectorEnv.step`."""
         obs, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
-        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _scalars(info)
+        return (
+            _first(obs),
+            float(reward[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _scalars(info),
+        )
+
+    def render(self) -> np.ndarray | None:
+        """Return a picture, uint8 `[height, width, 3]`; None if no render mode was chosen."""
+        return None if self.render_mode is None else self._batch.draw(0)
 
     def close(self) -> None:
         """Release the simulation."""
         self._batch.close()
+
+
+def _first(obs: Arrays) -> Any:
+    return {key: values[0] for key, values in obs.items()} if isinstance(obs, dict) else obs[0]
 
 
 def _scalars(info: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class TaskFamily(Protocol):
     """The part of an environment that knows its tasks."""
 
     all_tasks: np.ndarray | None
+    test_tasks: np.ndarray | None
 
     def sample_tasks(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Draw tasks `[num, D]`."""
@@ -39,12 +40,14 @@ class TaskSplit:
 
     def fixed(self, stream: Literal["validation", "test"]) -> Tasks:
         """Return the same `num_test` tasks at every call."""
-        if self.family.all_tasks is not None:
-            params = np.resize(self.family.all_tasks, (self.num_test, *self._task_shape))
-        else:
-            key = [self.test_seed, ("test", "validation").index(stream)]
-            params = self.family.sample_tasks(self.num_test, np.random.default_rng(key))
-        return as_tasks(params)
+        rng = np.random.default_rng([self.test_seed, ("test", "validation").index(stream)])
+        pool = self.family.test_tasks if stream == "test" else None
+        pool = self._trainable if pool is None else pool
+        if pool is None:
+            return as_tasks(self.family.sample_tasks(self.num_test, rng))
+        if self.num_test >= len(pool):
+            return as_tasks(np.resize(pool, (self.num_test, pool.shape[1])))
+        return as_tasks(pool[np.sort(rng.choice(len(pool), self.num_test, replace=False))])
 
     def train(self, num: int, rng: np.random.Generator) -> Tasks:
         """Draw `num` training tasks: fresh ones, or rows of the finite training set."""
@@ -62,15 +65,18 @@ class TaskSplit:
     def _held_out(self) -> np.ndarray:
         return torch.cat([self.fixed("test").params, self.fixed("validation").params]).numpy()
 
-    @property
-    def _task_shape(self) -> tuple[int, ...]:
-        assert self.family.all_tasks is not None
-        return self.family.all_tasks.shape[1:]
+    @cached_property
+    def _trainable(self) -> np.ndarray | None:
+        """All training tasks of a family that has finitely many."""
+        tasks, held_out = self.family.all_tasks, self.family.test_tasks
+        return tasks if tasks is None or held_out is None else tasks[~_rows_in(tasks, held_out)]
 
     def _draw(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Draw tasks, replacing any that equals a held-out one."""
+        if self._trainable is not None and self.family.test_tasks is not None:
+            return self._trainable[rng.integers(len(self._trainable), size=num)]
         params = self.family.sample_tasks(num, rng)
-        if self.family.all_tasks is not None:
+        if self._trainable is not None:
             return params
         while (clash := _rows_in(params, self._held_out)).any():
             params[clash] = self.family.sample_tasks(int(clash.sum()), rng)

@@ -32,10 +32,30 @@ def actions_for(env, num_steps):
     return np.stack(sampled).reshape(*shape, *env.single_action_space.shape)
 
 
+def entries(obs):
+    """The arrays of an observation: of a Dict space, one per key."""
+    return list(obs.values()) if isinstance(obs, dict) else [obs]
+
+
+def flat(obs):
+    """A batch of observations as one array `[B, F]`."""
+    return np.concatenate([x.reshape(len(x), -1) for x in entries(obs)], axis=1)
+
+
 def play(env, actions):
     """Observations, rewards, terminated, truncated of a whole batch: `[T, B, ...]` each."""
     steps = [env.step(action)[:4] for action in actions]
-    return [np.stack(values) for values in zip(*steps, strict=True)]
+    obs, *others = zip(*steps, strict=True)
+    return [np.stack([flat(x) for x in obs]), *(np.stack(values) for values in others)]
+
+
+def row_of(obs, row):
+    return {key: x[row] for key, x in obs.items()} if isinstance(obs, dict) else obs[row]
+
+
+def assert_same(ours, theirs):
+    for left, right in zip(entries(ours), entries(theirs), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 @every_env
@@ -44,8 +64,7 @@ def test_spec_and_reset_agree(name):
     spec = env.env_spec
     obs, info = env.reset(seed=0)
     assert env.metadata["autoreset_mode"] is AutoresetMode.DISABLED
-    assert obs.shape == (B, *spec.observation.shape) and obs.dtype == spec.observation.dtype
-    assert all(row in spec.observation for row in obs)
+    assert obs in env.observation_space
     assert isinstance(spec.task, Box) and spec.task.shape == (len(env.task_names),)
     assert env.tasks.shape == (B, len(env.task_names)) and spec.horizon == env.horizon
     assert tuple(info) == env.info_keys
@@ -59,7 +78,7 @@ def test_step_returns_the_documented_types(name):
     env = batch(name)
     env.reset(seed=0)
     obs, reward, terminated, truncated, _ = env.step(actions_for(env, 1)[0])
-    assert obs.dtype == env.single_observation_space.dtype and reward.dtype == np.float64
+    assert obs in env.observation_space and reward.dtype == np.float64
     assert terminated.dtype == bool and truncated.dtype == bool
 
 
@@ -67,7 +86,7 @@ def test_step_returns_the_documented_types(name):
 def test_same_seed_same_episode(name):
     first, second = batch(name), batch(name)
     actions = actions_for(first, 10)
-    np.testing.assert_array_equal(first.reset(seed=5)[0], second.reset(seed=[5, 6, 7])[0])
+    assert_same(first.reset(seed=5)[0], second.reset(seed=[5, 6, 7])[0])
     np.testing.assert_array_equal(first.tasks, second.tasks)
     for ours, theirs in zip(play(first, actions), play(second, actions), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -81,12 +100,16 @@ def test_batch_row_is_the_single_environment_bit_for_bit(name):
     obs, reward, terminated, _ = play(env, actions)
     for row in (0, 8):
         single = make_env(name=name)
-        np.testing.assert_array_equal(single.reset(seed=11 + row)[0], start[row])
+        assert_same(single.reset(seed=11 + row)[0], row_of(start, row))
         np.testing.assert_array_equal(single.task, env.tasks[row])
         for step in range(20):
             result = single.step(actions[step, row])
-            np.testing.assert_array_equal(result[0], obs[step, row])
+            np.testing.assert_array_equal(
+                np.concatenate([x.ravel() for x in entries(result[0])]), obs[step, row]
+            )
             assert result[1] == reward[step, row] and result[2] == terminated[step, row]
+            if result[2] or result[3]:
+                break
 
 
 @every_env
@@ -103,44 +126,59 @@ def test_returned_arrays_are_the_callers(name):
     env, untouched = batch(name), batch(name)
     actions = actions_for(env, 4)
     first, _ = env.reset(seed=0)
-    kept = first.copy()
+    kept = flat(first)
     untouched.reset(seed=0)
     env.step(actions[0])
-    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(flat(first), kept)
     untouched.step(actions[0])
-    first[...] = 1e6
+    for x in entries(first):
+        x[...] = 77
     for action in actions[1:]:
         obs, reward, *_ = env.step(action)
         expected, expected_reward, *_ = untouched.step(action)
-        np.testing.assert_array_equal(obs, expected)
+        assert_same(obs, expected)
         np.testing.assert_array_equal(reward, expected_reward)
-        obs[...], reward[...] = 1e6, 1e6
+        for x in (*entries(obs), reward):
+            x[...] = 77
 
 
 @every_env
 def test_episode_is_cut_at_the_horizon_and_then_inactive(name):
-    env = gymnasium.make_vec(metarl_cli.envs.env_id(name), num_envs=B, horizon=4)
+    env = gymnasium.make_vec(metarl_cli.envs.env_id(name), num_envs=20, horizon=4)
     env.reset(seed=0, options={"task": env.unwrapped.env_spec.task.high})
-    actions = actions_for(env, 6)
-    obs, reward, terminated, truncated = play(env, actions)
-    assert not terminated.any()
+    obs, reward, terminated, truncated = play(env, actions_for(env, 6))
+    ended = terminated | truncated
+    assert (ended.sum(axis=0) == 1).all() and not ended[4:].any()
     assert truncated.any(axis=1).tolist() == [False, False, False, True, False, False]
-    assert (reward[:4] != 0).any() and (reward[4:] == 0).all()
-    np.testing.assert_array_equal(obs[4], obs[3])
-    np.testing.assert_array_equal(obs[5], obs[3])
+    after = ended.cumsum(axis=0) - ended > 0
+    assert after[4:].all() and (reward[after] == 0).all()
+    for step in range(1, 6):
+        np.testing.assert_array_equal(obs[step, after[step]], obs[step - 1, after[step]])
 
 
 @every_env
-def test_task_changes_the_reward_but_not_the_start(name):
-    env = batch(name)
+def test_task_matters(name):
+    env = batch(name, num_envs=64)
     space = env.env_spec.task
-    actions = actions_for(env, 5)
+    actions = actions_for(env, min(env.horizon, 50))
     start, _ = env.reset(seed=0, options={"task": space.low})
-    _, low, *_ = play(env, actions)
-    again, _ = env.reset(seed=0, options={"task": np.tile(space.high, (B, 1))})
-    _, high, *_ = play(env, actions)
-    np.testing.assert_array_equal(start, again)
-    assert (low.sum(0) != high.sum(0)).all()
+    low = everything(env, actions)
+    again, _ = env.reset(seed=0, options={"task": np.tile(space.high, (64, 1))})
+    high = everything(env, actions)
+    if not env.start_shows_task:
+        assert_same(start, again)
+    assert any((left != right).any() for left, right in zip(low, high, strict=True))
+
+
+def everything(env, actions):
+    """All that an environment returns, info included."""
+    steps = [env.step(action) for action in actions]
+    infos = [np.stack(list(step[4].values())) for step in steps]
+    return [
+        *(np.stack([step[i] for step in steps]) for i in (1, 2, 3)),
+        np.stack(infos),
+        np.stack([flat(step[0]) for step in steps]),
+    ]
 
 
 @every_env
@@ -177,12 +215,12 @@ def test_rows_run_on_while_others_have_ended(name):
     env, whole = batch(name, horizon=6), batch(name, horizon=6)
     actions = actions_for(env, 5)
     env.reset(seed=0), whole.reset(seed=0)
-    play(env, actions[:3])
+    before = play(env, actions[:3])
     env.reset(seed=0, options={"reset_mask": np.array([False, True, True]), "task": env.tasks})
     first = play(env, actions[:3])
     second = play(env, actions[3:])  # row 0 has ended, rows 1 and 2 go on
     expected = play(whole, actions)
-    assert (first[2] | first[3]).any(axis=0).tolist() == [True, False, False]
+    assert any((part[2] | part[3])[:, 0].any() for part in (before, first))
     np.testing.assert_array_equal(np.concatenate([first[0], second[0]])[:, 1:], expected[0][:, 1:])
     np.testing.assert_array_equal(np.concatenate([first[1], second[1]])[:, 1:], expected[1][:, 1:])
     assert (second[1][:, 0] == 0).all()
@@ -193,7 +231,7 @@ def test_saved_random_streams_continue(name):
     env, other = batch(name), batch(name)
     env.reset(seed=0)
     other.load_state_dict(env.state_dict())
-    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+    assert_same(env.reset()[0], other.reset()[0])
     np.testing.assert_array_equal(env.tasks, other.tasks)
 
 
@@ -205,7 +243,9 @@ def test_sampled_tasks_lie_in_the_task_space(name):
     np.testing.assert_array_equal(tasks, again)
     assert tasks.dtype == np.float64 and all(task in env.env_spec.task for task in tasks)
     if env.all_tasks is not None:
-        assert {tuple(task) for task in tasks} == {tuple(task) for task in env.all_tasks}
+        every = {tuple(task) for task in env.all_tasks}
+        assert {tuple(task) for task in tasks} <= every
+        assert {tuple(task) for task in ([] if env.test_tasks is None else env.test_tasks)} < every
 
 
 @every_env
@@ -249,6 +289,27 @@ def test_gymnasium_checker_has_no_complaint(name):
         env = gymnasium.make(metarl_cli.envs.env_id(name))
         check_env(env.unwrapped)
         env.close()
+
+
+@every_env
+def test_pictures_show_the_state(name):
+    env = batch(name, render_mode="rgb_array")
+    env.reset(seed=0)
+    frames = env.render()
+    assert len(frames) == B
+    assert all(f.dtype == np.uint8 and f.ndim == 3 and f.shape[2] == 3 for f in frames)
+    assert all(np.ptp(frame) > 50 for frame in frames)
+    np.testing.assert_array_equal(frames[1], env.draw(1))
+    np.testing.assert_array_equal(env.draw(1), env.draw(1))
+    assert batch(name).render() is None
+
+
+@every_env
+def test_anchors_are_returns_per_episode(name):
+    env = batch(name)
+    for policy, returns in env.anchors().items():
+        assert isinstance(policy, str) and isinstance(returns, tuple) and len(returns) >= 1
+        assert np.isfinite(returns).all()
 
 
 def test_settings_are_dotted_keys():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metarl_cli.commands.make import make_vector_env
-from metarl_cli.envs.objectives import Direction, Velocity
+from metarl_cli.envs.objectives import Direction, Motion, Velocity
 from metarl_cli.envs.robots import compile_model, find_robot
 
 
@@ -112,12 +112,13 @@ def test_reset_noise_has_the_documented_size(name):
 
 def test_objectives_by_hand():
     velocity, target = np.array([[0.5], [2.0]]), np.array([[1.5], [1.5]])
+    motion = Motion(position=np.zeros((2, 1)), velocity=velocity)
     absolute = Velocity(velocity_range=[0.0, 2.0], error="absolute")
     squared = Velocity(velocity_range=[0.0, 2.0], error="squared")
-    np.testing.assert_allclose(absolute.reward(velocity, target), [-1.0, -0.5])
-    np.testing.assert_allclose(squared.reward(velocity, target), [-1.0, -0.25])
+    np.testing.assert_allclose(absolute.reward(motion, target)[0], [-1.0, -0.5])
+    np.testing.assert_allclose(squared.reward(motion, target)[0], [-1.0, -0.25])
     direction = Direction()
-    np.testing.assert_allclose(direction.reward(velocity, direction.all_tasks), [-0.5, 2.0])
+    np.testing.assert_allclose(direction.reward(motion, direction.all_tasks)[0], [-0.5, 2.0])
     assert direction.tasks_from_uniform(np.array([[0.2], [0.7]])).tolist() == [[-1.0], [1.0]]
 
 
@@ -126,10 +127,10 @@ def test_objectives_by_hand():
     [
         ({"frame_skip": 0}, "frame_skip: got 0, expected a number > 0"),
         ({"robot": "dog"}, "robot: got 'dog', expected one of ['half_cheetah']"),
-        ({"velocity": "head"}, "velocity: got 'head', expected 'root' or"),
+        ({"velocity": "head"}, "velocity: got 'head', expected one of ['root'"),
         ({"observation": ["smell"]}, "observation: got ['smell'], expected some of"),
         ({"control_cost": -1.0}, "control_cost: got -1.0, expected a number >= 0"),
-        ({"objective.error": "cubic"}, "error: got 'cubic', expected 'absolute' or 'squared'"),
+        ({"objective.error": "cubic"}, "error: got 'cubic', expected one of ['absolute', 'squared']"),
         ({"objective.velocity_range": [2.0, 0.0]}, "velocity_range: got [2.0, 0.0], expected"),
         ({"reset_noise.position": "none"}, "reset_noise.position: got 'none', expected"),
     ],

@@ -9,17 +9,24 @@ from metarl_cli.rollouts.tasks import TaskSplit
 class Coins:
     """A family of tasks on a grid of 0.1: draws repeat, unlike those of real numbers."""
 
-    all_tasks = None
+    all_tasks = test_tasks = None
 
     def sample_tasks(self, num, rng):
         return rng.integers(0, 40, (num, 1)) / 10
 
 
 class Directions:
-    all_tasks = np.array([[1.0], [-1.0]])
+    all_tasks, test_tasks = np.array([[1.0], [-1.0]]), None
 
     def sample_tasks(self, num, rng):
         return self.all_tasks[rng.integers(0, 2, num)]
+
+
+class Ids(Coins):
+    """Forty tasks of which every fourth is for testing, as its authors have it."""
+
+    all_tasks = np.arange(40.0)[:, None] / 10
+    test_tasks = all_tasks[::4]
 
 
 def split(family=None, **settings):
@@ -96,3 +103,20 @@ def test_family_of_two_tasks_shares_them_between_training_and_testing():
     tasks = split(Directions(), num_test=3)
     assert tasks.fixed("test").params.tolist() == [[1], [-1], [1]]
     assert rows(tasks.train(30, rng())) == {(1.0,), (-1.0,)}
+
+
+@pytest.mark.parametrize("mode", ["fresh", "finite"])
+def test_a_published_split_is_kept(mode):
+    published = split(Ids(), mode=mode, num_test=4)
+    for_testing = {tuple(row) for row in Ids.test_tasks.tolist()}
+    tested, validated = rows(published.fixed("test")), rows(published.fixed("validation"))
+    trained = rows(published.train(500, rng()))
+    assert tested < for_testing and len(tested) == 4
+    assert not trained & for_testing and not validated & for_testing
+    if mode == "fresh":
+        assert len(trained) == 30 and validated <= trained
+
+
+def test_all_published_test_tasks_are_used_when_asked_for():
+    assert len(rows(split(Ids(), num_test=10).fixed("test"))) == 10
+    assert split(Ids(), num_test=13).fixed("test").num == 13

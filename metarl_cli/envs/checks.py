@@ -1,0 +1,84 @@
+"""What comes from outside, made sure of before it is used: settings, seeds, rows, actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
+
+from metarl_cli.core.errors import NonFiniteError
+
+
+def require_positive(**values: float) -> None:
+    """Raise ValueError for the first named value that is not above zero."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name}: got {value}, expected a number > 0")
+
+
+def require_not_negative(**values: float) -> None:
+    """Raise ValueError for the first named value that is below zero."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{name}: got {value}, expected a number >= 0")
+
+
+def require_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
+    """Return `[low, high]` as a pair of floats, or raise ValueError if it is not an interval."""
+    if len(bounds) != 2 or not bounds[0] < bounds[1]:
+        raise ValueError(f"{name}: got {list(bounds)}, expected [low, high] with low < high")
+    return float(bounds[0]), float(bounds[1])
+
+
+def require_choice(name: str, value: Any, legal: Sequence[Any]) -> None:
+    """Raise ValueError if the named value is not one of the legal ones."""
+    if value not in legal:
+        raise ValueError(f"{name}: got {value!r}, expected one of {list(legal)}")
+
+
+def row_seeds(seed: int | Sequence[int], num: int) -> np.ndarray:
+    """Return one seed per row, uint64 `[num]`: s, s + 1, ... for an integer s."""
+    first = range(int(seed), int(seed) + num) if isinstance(seed, int | np.integer) else seed
+    seeds = [int(value) for value in first]
+    if len(seeds) != num or min(seeds) < 0:
+        raise ValueError(f"seed: got {seed}, expected an integer >= 0 or {num} of them")
+    return np.asarray(seeds, np.uint64)
+
+
+def chosen_rows(mask: np.ndarray | None, num: int) -> np.ndarray:
+    """Return the row numbers that a bool mask `[num]` names; None names all."""
+    if mask is None:
+        return np.arange(num)
+    mask = np.asarray(mask)
+    if mask.shape != (num,) or mask.dtype != bool:
+        raise ValueError(
+            f"reset_mask: got shape {mask.shape} of {mask.dtype}, expected shape ({num},) of bool"
+        )
+    return np.flatnonzero(mask)
+
+
+def legal_actions(actions: np.ndarray, space: Space[Any], num: int) -> np.ndarray:
+    """Return actions that `num` environments can carry out.
+
+    Continuous ones `[num, A]` are clipped to the bounds of `space`, as float64; discrete ones
+    `[num]` must be legal.
+    """
+    actions = np.asarray(actions)
+    if actions.shape != (num, *(space.shape or ())):
+        raise ValueError(
+            f"actions: got shape {actions.shape}, expected {(num, *(space.shape or ()))}"
+        )
+    if isinstance(space, Discrete):
+        if actions.dtype.kind not in "iu" or actions.min() < 0 or actions.max() >= space.n:
+            raise ValueError(f"actions: got {actions}, expected integers from 0 to {space.n - 1}")
+        return actions
+    assert isinstance(space, Box)
+    actions = actions.astype(np.float64)
+    finite = np.isfinite(actions.sum()) or np.isfinite(actions).all()  # the sum is quick
+    if not finite:
+        row = int(np.flatnonzero(~np.isfinite(actions).all(axis=1))[0])
+        raise NonFiniteError(f"non-finite action in environment {row}: {actions[row]}")
+    np.maximum(actions, space.low, out=actions)
+    return np.minimum(actions, space.high, out=actions)

@@ -52,6 +52,10 @@ COMMANDS = {
         "metarl_cli.commands.listing:main",
         "show what there is           envs | algos | networks | experiments | runs | env=NAME",
     ),
+    "gallery": Command(
+        "metarl_cli.commands.gallery:main",
+        "pictures of all environments --to outputs/gallery",
+    ),
     "publish": Command(
         "metarl_cli.commands.publish:main",
         "small copy of a run          latest --to outputs/reference/NAME",

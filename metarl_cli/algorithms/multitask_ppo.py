@@ -11,10 +11,12 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from metarl_cli.core import tree
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout
 from metarl_cli.networks.actor_critic import ActorCritic
+from metarl_cli.networks.encoders import Features
 from metarl_cli.networks.policies import TorsoFactory
 
 
@@ -60,15 +62,16 @@ class MultitaskPPO:
         episode, _ = sampler.run(self, sampler.begin(self, sampler.sample_tasks()))
         step = episode.step
         rollout = Rollout(
-            features=self._features(step.obs, step.task).unsqueeze(1),
-            next_features=self._features(episode.next_obs, step.task).unsqueeze(1),
-            action=episode.action.unsqueeze(1),
-            reward=episode.reward.unsqueeze(1),
-            terminated=episode.terminated.unsqueeze(1),
-            active=step.active.unsqueeze(1),
+            features=self._features(step.obs, step.task),
+            next_features=self._features(episode.next_obs, step.task),
+            action=episode.action,
+            reward=episode.reward,
+            terminated=episode.terminated,
+            active=step.active,
         )
+        rollout = tree.tree_map(lambda x: x.unsqueeze(1), rollout)  # one group
         metrics = self.ppo.update(self.model, self.optimizer, rollout)
         return {"train/return_0": float(episode.episode_return.mean())} | metrics
 
-    def _features(self, obs: Observation, task: Tensor) -> Tensor:
+    def _features(self, obs: Observation, task: Tensor) -> Features:
         return self.model.features(obs, task if self.observe_task else None)

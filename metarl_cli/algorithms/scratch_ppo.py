@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 
 from metarl_cli.core import tree
+from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Sampler, Stateful
-from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
+from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout
 from metarl_cli.networks.actor_critic import ActorCritic, stack_copies
 from metarl_cli.networks.policies import TorsoFactory
@@ -45,6 +46,8 @@ class ScratchPPO:
     ) -> None:
         self.num_tasks, self.envs_per_task, self.ppo = num_tasks, envs_per_task, ppo
         self.untrained = ActorCritic(spec, network, initial_std=initial_std)
+        if self.untrained.encoder.image is not None:
+            raise UserError("scratch_ppo: image observations are not supported")
 
     def parts(self) -> Mapping[str, Stateful]:
         """The initialisation shared by all tasks, as drawn."""
@@ -66,20 +69,15 @@ class ScratchPPO:
         """One PPO update per task; the state given is left as it was."""
         learners = copy.deepcopy(state)
 
-        def by_task(x: torch.Tensor) -> torch.Tensor:  # [T, B, ...] -> [T, N, E, ...]
-            return x.unflatten(1, (state.num_tasks, -1))
-
-        def features(obs: Observation) -> torch.Tensor:
-            return by_task(learners.model.features(obs, None))
-
         rollout = Rollout(
-            features=features(episode.step.obs),
-            next_features=features(episode.next_obs),
-            action=by_task(episode.action),
-            reward=by_task(episode.reward),
-            terminated=by_task(episode.terminated),
-            active=by_task(episode.step.active),
+            features=learners.model.features(episode.step.obs, None),
+            next_features=learners.model.features(episode.next_obs, None),
+            action=episode.action,
+            reward=episode.reward,
+            terminated=episode.terminated,
+            active=episode.step.active,
         )
+        rollout = tree.tree_map(lambda x: x.unflatten(1, (state.num_tasks, -1)), rollout)
         self.ppo.update(learners.model, learners.optimizer, rollout)
         return learners
 

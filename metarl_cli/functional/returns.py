@@ -48,3 +48,33 @@ def last_step_trace(active: Tensor, gae_lambda: float) -> Tensor:
     trace = torch.zeros_like(active)
     trace[:-1] = gae_lambda * active[1:]
     return trace
+
+
+def trial_gae(
+    reward: Tensor, value: Tensor, active: Tensor, discount: float, gae_lambda: float
+) -> Tensor:
+    """Generalised advantages of whole trials: the ends of inner episodes cut nothing.
+
+    What an agent learns in one episode pays in the next (Duan et al. 2016, arXiv:1611.02779,
+    section 2.2), so the successor of an episode's last step is the first step of the next one. The
+    trial's end is final. Steps without `active` are skipped over.
+
+    Args:
+        reward: `[T, ...]`, T steps of all episodes of a trial.
+        value: `[T, ...]`, V of what is known at step t.
+        active: `[T, ...]`, 1 or 0.
+        discount: gamma.
+        gae_lambda: lambda.
+
+    Returns:
+        Advantages `[T, ...]`, 0 where not active.
+    """
+    advantage = torch.zeros_like(reward)
+    following = torch.zeros_like(reward[0])  # the advantage of the next active step
+    next_value = torch.zeros_like(reward[0])
+    for t in range(len(reward) - 1, -1, -1):
+        delta = reward[t] + discount * next_value - value[t]
+        advantage[t] = active[t] * (delta + discount * gae_lambda * following)
+        following = torch.where(active[t] > 0, advantage[t], following)
+        next_value = torch.where(active[t] > 0, value[t], next_value)
+    return advantage

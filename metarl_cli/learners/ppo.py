@@ -9,37 +9,60 @@ Losses and gradient norms never mix groups, so each group learns as it would alo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metarl_cli.core import tree
 from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Metrics
+from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.policy_gradient import clipped_surrogate_loss
-from metarl_cli.functional.returns import gae, last_step_trace
+from metarl_cli.functional.returns import gae, last_step_trace, trial_gae
 from metarl_cli.functional.statistics import explained_variance, masked_mean, whiten
-from metarl_cli.networks.actor_critic import ActorCritic
+from metarl_cli.networks.encoders import Features
+from metarl_cli.networks.inputs import Inputs
+from metarl_cli.networks.normalizer import Normalizer
+
+
+class Model(Protocol):
+    """What can be improved: a policy and a critic of standardised returns."""
+
+    recurrent: bool  # whether features are to come as whole trials `[1, M, T, ...]`
+    inputs: Inputs
+    returns: Normalizer
+
+    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor]:
+        """Return the action distribution and the standardised value of each sample."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return all that is trained."""
 
 
 @dataclass
 class Rollout:
-    """Recorded steps `[T, G, E, ...]`; features are what the networks take."""
+    """Recorded steps `[T, G, E, ...]`; features are what the networks take.
 
-    features: Tensor
-    next_features: Tensor
+    Without `next_features` the steps are whole trials: values reach across the ends of inner
+    episodes, and the trial's end is final.
+    """
+
+    features: Features
     action: Tensor
     reward: Tensor
-    terminated: Tensor
     active: Tensor
+    terminated: Tensor
+    next_features: Features | None = None
 
 
 @dataclass
-class Minibatch:
-    """Samples `[G, M, ...]` with all that the losses need."""
+class Samples:
+    """Samples `[G, M, ...]` (recurrent: trials `[1, M, T, ...]`) and all that the losses need."""
 
-    features: Tensor
+    features: Features
     action: Tensor
     log_prob: Tensor
     advantage: Tensor
@@ -72,15 +95,14 @@ class PPO:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
-    def optimizer(self, model: ActorCritic) -> torch.optim.Adam:
+    def optimizer(self, model: Model) -> torch.optim.Adam:
         """Make the optimiser that `update` steps."""
         return torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
 
-    def update(self, model: ActorCritic, optimizer: torch.optim.Adam, rollout: Rollout) -> Metrics:
+    def update(self, model: Model, optimizer: torch.optim.Adam, rollout: Rollout) -> Metrics:
         """Improve the model on one rollout."""
-        groups = rollout.reward.shape[1]
         samples = self._samples(model, rollout)
-        num = samples.mask.shape[1]
+        groups, num = samples.mask.shape[:2]
         size = max(1, num // self.num_minibatches)
         history = []
         for _ in range(self.epochs):
@@ -92,67 +114,95 @@ class PPO:
         means = torch.stack(history).mean(0)
         if not torch.isfinite(means).all():
             raise NonFiniteError("the loss or the gradient of the PPO update is not finite")
-        fit = explained_variance(
-            model.scaled_value(samples.features).detach(), samples.target, samples.mask
-        )
+        with torch.no_grad():
+            _, value = model.evaluate(samples.features, samples.mask)
+        fit = explained_variance(value, samples.target, samples.mask)
         metrics = dict(zip(names, means.tolist(), strict=True))
         return metrics | {"ppo/explained_variance": float(fit)}
 
     @torch.no_grad()
-    def _samples(self, model: ActorCritic, rollout: Rollout) -> Minibatch:
+    def _samples(self, model: Model, rollout: Rollout) -> Samples:
         """Advantages, value targets and old log-probabilities, by the current model.
 
         Statistics of the inputs are updated first, as in VariBAD's code, so the "old" policy is the
         one the update starts from: it differs from the one that acted, noticeably in the very first
         update (no statistics yet), then by a KL divergence of about 0.003 and less.
         """
+        layout = _Layout(rollout.active.shape, whole_trials=model.recurrent)
+        features, mask = tree.tree_map(layout.arrange, (rollout.features, rollout.active))
+        flat_mask = mask.flatten(1)
+        model.inputs.update(
+            tree.tree_map(lambda x: x.flatten(1, mask.dim() - 1), features), flat_mask
+        )
 
-        def by_group(x: Tensor) -> Tensor:  # [T, G, E, ...] -> [G, T * E, ...]
-            return x.transpose(0, 1).flatten(1, 2)
+        def in_reward_units(scaled: Tensor) -> Tensor:  # [G, M, ...] -> [T, G, E]
+            value = model.returns.restore(scaled.flatten(1).unsqueeze(-1)).squeeze(-1)
+            return layout.restore(value)
 
-        features, mask = by_group(rollout.features), by_group(rollout.active)
-        model.inputs.update(features, mask)
-        shape = (len(rollout.reward), -1)
-
-        def value_of(x: Tensor) -> Tensor:  # -> [T, G, E]
-            return model.value(by_group(x)).unflatten(1, shape).transpose(0, 1)
-
-        value = value_of(rollout.features)
-        discount = self.discount * (1 - rollout.terminated)
-        trace = last_step_trace(rollout.active, self.gae_lambda)
-        next_value = value_of(rollout.next_features)
-        advantage = gae(rollout.reward, discount, value, next_value, trace) * rollout.active
-        target = by_group(advantage + value).unsqueeze(-1)
-        model.returns.update(target, mask)
-        action = by_group(rollout.action)
-        return Minibatch(
+        distribution, scaled = model.evaluate(features, mask)
+        value = in_reward_units(scaled)
+        if rollout.next_features is None:
+            advantage = trial_gae(
+                rollout.reward, value, rollout.active, self.discount, self.gae_lambda
+            )
+        else:
+            following = tree.tree_map(layout.arrange, rollout.next_features)
+            next_value = in_reward_units(model.evaluate(following, mask)[1])
+            discount = self.discount * (1 - rollout.terminated)
+            trace = last_step_trace(rollout.active, self.gae_lambda)
+            advantage = gae(rollout.reward, discount, value, next_value, trace) * rollout.active
+        target = layout.arrange(advantage + value)
+        model.returns.update(target.flatten(1).unsqueeze(-1), flat_mask)
+        action = layout.arrange(rollout.action)
+        return Samples(
             features=features,
             action=action,
-            log_prob=model.distribution(features).log_prob(action),
-            advantage=whiten(by_group(advantage), mask),
-            target=model.returns(target).squeeze(-1),
+            log_prob=distribution.log_prob(action),
+            advantage=whiten(layout.arrange(advantage).flatten(1), flat_mask).view_as(mask),
+            target=model.returns(target.flatten(1).unsqueeze(-1)).view_as(mask),
             mask=mask,
         )
 
     def _step(
-        self, model: ActorCritic, optimizer: torch.optim.Adam, batch: Minibatch, groups: int
+        self, model: Model, optimizer: torch.optim.Adam, batch: Samples, groups: int
     ) -> Tensor:
-        distribution = model.distribution(batch.features)
-        log_prob = distribution.log_prob(batch.action)
-        policy_loss = clipped_surrogate_loss(
-            log_prob, batch.log_prob, batch.advantage, batch.mask, self.clip
-        )
-        error = model.scaled_value(batch.features) - batch.target
-        value_loss = 0.5 * masked_mean(error.square(), batch.mask, -1)
-        entropy = masked_mean(distribution.entropy().expand_as(log_prob), batch.mask, -1)
+        distribution, value = model.evaluate(batch.features, batch.mask)
+        log_prob, mask = distribution.log_prob(batch.action).flatten(1), batch.mask.flatten(1)
+        old_log_prob, advantage = batch.log_prob.flatten(1), batch.advantage.flatten(1)
+        policy_loss = clipped_surrogate_loss(log_prob, old_log_prob, advantage, mask, self.clip)
+        error = (value - batch.target).flatten(1)
+        value_loss = 0.5 * masked_mean(error.square(), mask, -1)
+        entropy = distribution.entropy().expand_as(batch.log_prob).flatten(1)
+        entropy = masked_mean(entropy, mask, -1)
         loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
         grad_norm = clip_by_group(list(model.parameters()), groups, self.max_grad_norm)
         optimizer.step()
-        kl = masked_mean(batch.log_prob - log_prob, batch.mask, -1)
+        kl = masked_mean(old_log_prob - log_prob, mask, -1)
         parts = (policy_loss, value_loss, entropy, kl, grad_norm)
         return torch.stack([x.detach().mean() for x in parts])
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """From `[T, G, E, ...]` as recorded to samples `[G, T * E, ...]` or trials `[G, E, T, ...]`."""
+
+    recorded: torch.Size  # (T, G, E)
+    whole_trials: bool
+
+    def arrange(self, x: Tensor) -> Tensor:
+        """Regroup what was recorded."""
+        if self.whole_trials:
+            return x.movedim(0, 2)
+        return x.transpose(0, 1).flatten(1, 2)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """Turn flattened samples `[G, M]` back to `[T, G, E]`."""
+        steps, groups, envs = self.recorded
+        if self.whole_trials:
+            return x.view(groups, envs, steps).movedim(2, 0)
+        return x.view(groups, steps, envs).transpose(0, 1)
 
 
 def clip_by_group(parameters: list[Tensor], groups: int, max_norm: float) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from metarl_cli.core.types import EnvSpec, Observation
 from metarl_cli.functional.distributions import Distribution
-from metarl_cli.networks.encoders import build_encoder
+from metarl_cli.networks.encoders import Features, ObservationEncoder
+from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
 from metarl_cli.networks.policies import TorsoFactory, build_head, feed_forward
@@ -24,33 +25,40 @@ class ActorCritic(nn.Module):
     that one learning rate suits rewards of any size.
     """
 
+    recurrent = False
+
     def __init__(
         self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float, context_dim: int = 0
     ) -> None:
         super().__init__()
-        self.encoder = build_encoder(spec.observation)
-        in_dim = self.encoder.out_dim + context_dim
-        self.inputs = Normalizer(in_dim)
+        self.encoder = ObservationEncoder(spec.observation, context_dim)
+        self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
+        in_dim = self.inputs.out_dim
         self.actor = feed_forward(network, in_dim)
         self.head = build_head(spec.action, self.actor.out_dim, initial_std)
         self.critic = feed_forward(network, in_dim)
         self.critic_head = initialised_linear(self.critic.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))
 
-    def features(self, obs: Observation, context: Tensor | None) -> Tensor:
+    def features(self, obs: Observation, context: Tensor | None) -> Features:
         """Raw network inputs `[..., F]`: the encoded observation and a context `[..., C]`."""
-        encoded = self.encoder(obs)
-        return encoded if context is None else torch.cat([encoded, context], -1)
+        return self.encoder(obs) if context is None else self.encoder(obs, context)
 
-    def distribution(self, features: Tensor) -> Distribution:
+    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor]:
+        """Action distribution and standardised value `[...]` for raw features."""
+        inputs = self.inputs(features)
+        value = self.critic_head(self.critic(inputs)).squeeze(-1)
+        return self.head(self.actor(inputs)), value
+
+    def distribution(self, features: Features) -> Distribution:
         """Action distribution for raw features."""
         return self.head(self.actor(self.inputs(features)))
 
-    def scaled_value(self, features: Tensor) -> Tensor:
+    def scaled_value(self, features: Features) -> Tensor:
         """Standardised value `[...]` for raw features."""
         return self.critic_head(self.critic(self.inputs(features))).squeeze(-1)
 
-    def value(self, features: Tensor) -> Tensor:
+    def value(self, features: Features) -> Tensor:
         """Value in units of reward `[...]` for raw features."""
         return self.returns.restore(self.scaled_value(features).unsqueeze(-1)).squeeze(-1)
 

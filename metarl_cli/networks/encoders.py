@@ -1,17 +1,24 @@
 """From observations as the environment gives them to flat float features.
 
 The encoder follows the observation space: vectors as they are, discrete values one-hot, dicts
-concatenated in the order of their keys.
+concatenated in the order of their keys. It has no parameters. An image stays an image, apart from
+the rest: what sees it is learned (`networks.inputs`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space
 from torch import Tensor, nn
 from torch.nn import functional
+
+from metarl_cli.core.types import Observation
+
+# What networks take: `[..., F]`, or with an image {"vector": [..., F], "image": [..., H, W, C]}
+Features = Tensor | dict[str, Tensor]
 
 
 class Encoder(nn.Module):
@@ -74,3 +81,49 @@ def build_encoder(space: Space[Any]) -> Encoder:
     if isinstance(space, Box) and space.dtype.kind == "f":
         return VectorEncoder(space)
     raise ValueError(f"no encoder for observation space {space}")
+
+
+class ObservationEncoder(nn.Module):
+    """Maps an observation, and more vectors beside it, to features.
+
+    Args:
+        space: what `build_encoder` takes, an image (uint8 `[H, W, C]`), or a Dict with one image.
+        extra_dim: size of what is appended.
+    """
+
+    def __init__(self, space: Space[Any], extra_dim: int = 0) -> None:
+        super().__init__()
+        self.image_key, self.image = _find_image(space)
+        others = _without(space, self.image_key) if self.image is not None else space
+        self.flat = None if others is None else build_encoder(others)
+        self.out_dim = extra_dim + (0 if self.flat is None else self.flat.out_dim)  # of the vector
+
+    def forward(self, obs: Observation, *extras: Tensor) -> Features:
+        """Encode the observation `[...]` and append vectors `[..., K]`."""
+        parts = list(extras) if self.flat is None else [self.flat(obs), *extras]
+        if self.image is None:
+            return torch.cat(parts, -1) if extras else parts[0]
+        image = obs[self.image_key] if isinstance(obs, dict) else obs
+        vector = torch.cat(parts, -1) if parts else image.new_zeros(*image.shape[:-3], 0).float()
+        return {"vector": vector, "image": image}
+
+
+def is_image(space: Space[Any]) -> bool:
+    """Whether a space is that of 8-bit colour images."""
+    return isinstance(space, Box) and space.dtype == np.uint8 and len(space.shape) == 3
+
+
+def _find_image(space: Space[Any]) -> tuple[str, Box | None]:
+    entries = space.spaces if isinstance(space, Dict) else {"": space}
+    images = {key: part for key, part in entries.items() if is_image(part)}
+    if len(images) > 1:
+        raise ValueError(f"observation space: expected at most one image, got {list(images)}")
+    key, image = next(iter(images.items()), ("", None))
+    return key, cast(Box | None, image)
+
+
+def _without(space: Space[Any], key: str) -> Dict | None:
+    """The Dict space without an entry; None if nothing is left."""
+    if not isinstance(space, Dict) or len(space.spaces) == 1:
+        return None
+    return Dict({k: part for k, part in space.spaces.items() if k != key})

@@ -58,8 +58,7 @@ def config(name):
     OmegaConf.set_struct(cfg, False)
     for key in SMALL.keys() & cfg.algo.keys():
         cfg.algo = OmegaConf.merge(cfg.algo, {key: SMALL[key]})
-    if "hidden" in cfg.network:
-        cfg.network.hidden = [8]
+    cfg.network.hidden = [8] if cfg.network.get("activation") else 8
     return cfg
 
 

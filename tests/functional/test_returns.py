@@ -1,7 +1,7 @@
 import torch
 from torch.testing import assert_close
 
-from metarl_cli.functional.returns import discounted_return, gae, last_step_trace
+from metarl_cli.functional.returns import discounted_return, gae, last_step_trace, trial_gae
 
 
 def column(*values):
@@ -71,3 +71,14 @@ def test_inputs_are_left_alone():
     reward, discount = column(1, 2), column(0.5, 0.5)
     discounted_return(reward, discount)
     assert reward.tolist() == [1, 2] and discount.tolist() == [0.5, 0.5]
+
+
+def test_trial_advantages_reach_across_inner_episodes_and_skip_inactive_steps():
+    reward = torch.tensor([[1.0, 1.0], [2.0, 99.0], [4.0, 4.0]])
+    value = torch.tensor([[0.5, 0.5], [1.5, 77.0], [2.5, 2.5]])
+    active = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    advantage = trial_gae(reward, value, active, discount=0.5, gae_lambda=0.5)
+    # whole row: d2 = 4 - 2.5, d1 = 2 + .5 * 2.5 - 1.5, d0 = 1 + .5 * 1.5 - .5
+    assert advantage[:, 0].tolist() == [1.25 + 0.25 * (1.75 + 0.25 * 1.5), 1.75 + 0.25 * 1.5, 1.5]
+    # row with a gap: step 0 is followed by step 2
+    assert advantage[:, 1].tolist() == [1 + 0.5 * 2.5 - 0.5 + 0.25 * 1.5, 0.0, 1.5]

@@ -113,9 +113,8 @@ def test_policy_learns_the_better_arm_of_a_bandit():
         with torch.no_grad():
             action = net.distribution(features).sample()
         reward = (action == 2).double()
-        metrics = ppo.update(
-            net, optimizer, Rollout(features, features, action, reward, ones, ones)
-        )
+        data = Rollout(features, action, reward, ones, ones, next_features=features)
+        metrics = ppo.update(net, optimizer, data)
     assert net.distribution(features).log_probs.exp()[0, 0, 0, 2] > 0.9
     assert metrics["ppo/entropy"] < 0.5
 

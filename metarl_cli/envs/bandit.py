@@ -68,10 +68,12 @@ class BernoulliBandit(TaskVectorEnv):
         Memory of more than one episode can only raise the last two.
         """
         k, n = self.env_spec.task.shape[0], self.horizon
-        learning = values_of_learning(k, n)
-        return {"random": (n / 2,), **{key: (value,) for key, value in learning.items()}} | {
-            "oracle": (n * k / (k + 1),)  # the highest of k uniform numbers is k / (k + 1)
+        returns = {
+            "random": n / 2,
+            **values_of_learning(k, n),
+            "oracle": n * k / (k + 1),  # the highest of k uniform numbers is k / (k + 1) on average
         }
+        return {policy: (value,) for policy, value in returns.items()}
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         return uniform

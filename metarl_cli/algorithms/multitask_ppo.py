@@ -11,10 +11,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from metarl_cli.core import tree
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
-from metarl_cli.learners.ppo import PPO, Rollout
+from metarl_cli.learners.ppo import PPO, Rollout, one_group
 from metarl_cli.networks.actor_critic import ActorCritic
 from metarl_cli.networks.encoders import Features
 from metarl_cli.networks.policies import TorsoFactory
@@ -69,8 +68,7 @@ class MultitaskPPO:
             terminated=episode.terminated,
             active=step.active,
         )
-        rollout = tree.tree_map(lambda x: x.unsqueeze(1), rollout)  # one group
-        metrics = self.ppo.update(self.model, self.optimizer, rollout)
+        metrics = self.ppo.update(self.model, self.optimizer, one_group(rollout))
         return {"train/return_0": float(episode.episode_return.mean())} | metrics
 
     def _features(self, obs: Observation, task: Tensor) -> Features:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metarl_cli.core import tree
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
-from metarl_cli.learners.ppo import PPO, Rollout
+from metarl_cli.learners.ppo import PPO, Rollout, one_group
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.networks.recurrent import RecurrentActorCritic
+from metarl_cli.rollouts.trials import run_training_trials
 
 
 class RL2:
@@ -62,24 +62,12 @@ class RL2:
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on a trial of every environment."""
-        trial = sampler.begin(self, sampler.sample_tasks())
-        returns, recorded = [], []
-        for _ in range(self.episodes):
-            episode, trial = sampler.run(self, trial)
-            returns.append(float(episode.episode_return.mean()))
-            recorded.append(episode)
-        rollout = trial_rollout(self.model, tree.concatenate(recorded))
-        metrics = self.ppo.update(self.model, self.optimizer, rollout)
-        return {f"train/return_{k}": value for k, value in enumerate(returns)} | metrics
-
-
-def trial_rollout(model: RecurrentActorCritic, trial: Trajectory) -> Rollout:
-    """Arrange a recorded trial `[T, B]` for PPO, as one group."""
-    rollout = Rollout(
-        features=model.encoder(trial.step),
-        action=trial.action,
-        reward=trial.reward,
-        active=trial.step.active,
-        terminated=trial.terminated,
-    )
-    return tree.tree_map(lambda x: None if x is None else x.unsqueeze(1), rollout)
+        trials, returns = run_training_trials(self, sampler, self.episodes)
+        rollout = Rollout(
+            features=self.model.encoder(trials.step),
+            action=trials.action,
+            reward=trials.reward,
+            active=trials.step.active,
+            terminated=trials.terminated,
+        )
+        return returns | self.ppo.update(self.model, self.optimizer, one_group(rollout))

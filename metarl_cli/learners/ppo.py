@@ -58,6 +58,11 @@ class Rollout:
     next_features: Features | None = None
 
 
+def one_group(rollout: Rollout) -> Rollout:
+    """Arrange steps `[T, B, ...]` as those of a single group, `[T, 1, B, ...]`."""
+    return tree.tree_map(lambda x: None if x is None else x.unsqueeze(1), rollout)
+
+
 @dataclass
 class Samples:
     """Samples `[G, M, ...]` (recurrent: trials `[1, M, T, ...]`) and all that the losses need."""

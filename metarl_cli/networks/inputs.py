@@ -6,6 +6,7 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
+from metarl_cli.core import tree
 from metarl_cli.networks.encoders import Features
 from metarl_cli.networks.normalizer import Normalizer
 
@@ -57,6 +58,12 @@ class Inputs(Normalizer):
     def update(self, x: Features, mask: Tensor) -> None:
         """Take in features `[G, M, ...]` where `mask` `[G, M]` is 1."""
         super().update(x["vector"] if isinstance(x, dict) else x, mask)
+
+    def take_in(self, x: Features, mask: Tensor) -> None:
+        """Take in features `[T, B, ...]` where `mask` `[T, B]` is 1, into shared statistics."""
+        self.update(
+            tree.tree_map(lambda leaf: leaf.flatten(0, 1).unsqueeze(0), x), mask.view(1, -1)
+        )
 
     def forward(self, x: Features) -> Tensor:
         """Standardise the vector and look at the image."""

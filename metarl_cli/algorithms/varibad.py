@@ -1,0 +1,176 @@
+"""VariBAD: act on a learned belief about the task.
+
+Zintgraf et al. 2020 (arXiv:1910.08348). A variational encoder keeps a belief over a latent task; at
+every step of the trial the decoder must predict the rewards of the whole trial, past and future,
+from it (section 3.1). The policy sees the state and the belief; its gradient does not reach the
+encoder (section 3.3).
+
+Differences from the paper:
+- The loss is a mean over trials and a sum over time; in the code of the paper the KL term is summed
+  over the batch. `kl_weight` here is theirs times their batch size.
+- At the start of an inner episode the agent sees the reset state and the reward before it; theirs
+  sees the terminal state and a flag.
+- State and belief enter the policy side by side, without embedding layers of their own.
+- Rewards only are decoded; their one environment with decoded states has random dynamics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from metarl_cli.buffers.trials import Record, TrialBuffer, as_record, steps_of
+from metarl_cli.core import tree
+from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.functional.elbo import negative_log_likelihood, sequential_kl
+from metarl_cli.learners.belief_ppo import BeliefPPO
+from metarl_cli.learners.ppo import PPO
+from metarl_cli.networks.decoders import RewardDecoder
+from metarl_cli.networks.memory import State
+from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.rollouts.trials import run_training_trials
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """Hyper-parameters of the encoder's loss and of its updates.
+
+    Args:
+        learning_rate: Adam's step size for encoder and decoder.
+        batch: trials per update.
+        updates: per iteration.
+        buffer_trials: how many of the latest trials are learned from.
+        kl_weight: of the KL divergence between successive beliefs.
+        reward_likelihood: "gaussian", or "bernoulli" for the chance that a reward is positive.
+        from_steps: at most so many steps of a trial from which the whole trial is decoded.
+        decoded_steps: at most so many transitions decoded from each of them.
+        max_grad_norm: of encoder and decoder together.
+    """
+
+    learning_rate: float
+    batch: int
+    updates: int
+    buffer_trials: int
+    kl_weight: float
+    reward_likelihood: Literal["gaussian", "bernoulli"]
+    from_steps: int
+    decoded_steps: int
+    max_grad_norm: float
+
+    def __post_init__(self) -> None:
+        if self.reward_likelihood not in ("gaussian", "bernoulli"):
+            raise ValueError(
+                f"reward_likelihood: got {self.reward_likelihood!r}, "
+                "expected 'gaussian' or 'bernoulli'"
+            )
+        for name in ("learning_rate", "max_grad_norm", "batch", "updates", "from_steps"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected a number > 0")
+
+
+class VariBAD:
+    """PPO on beliefs, and a variational encoder with a buffer of its own."""
+
+    def __init__(
+        self,
+        num_tasks: int,
+        envs_per_task: int,
+        episodes: int,
+        initial_std: float,
+        policy_hidden: Sequence[int],
+        decoder_hidden: Sequence[int],
+        latent_dim: int,
+        elbo: Elbo,
+        ppo: PPO,
+        *,
+        spec: EnvSpec,
+        network: TorsoFactory,
+    ) -> None:
+        self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
+        self.elbo = elbo
+        self.agent = BeliefPPO(
+            spec,
+            network,
+            latent_dim=latent_dim,
+            policy_hidden=policy_hidden,
+            initial_std=initial_std,
+            ppo=ppo,
+        )
+        self.decoder = RewardDecoder(spec, latent_dim, decoder_hidden)
+        self.buffer = TrialBuffer(elbo.buffer_trials, episodes * spec.horizon)
+        self.model = nn.ModuleList([self.agent.encoder, self.decoder])
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=elbo.learning_rate)
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """Policy, encoder with decoder, their optimisers, and the encoder's trials."""
+        return {
+            "policy": self.agent.policy,
+            "policy_optimizer": self.agent.optimizer,
+            "model": self.model,
+            "model_optimizer": self.optimizer,
+            "buffer": self.buffer,
+        }
+
+    def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
+        """An empty memory for each environment."""
+        return self.agent.initial_state(num_tasks * envs_per_task)
+
+    def act(self, state: State, step: TimeStep, *, explore: bool) -> Output:
+        """Update the belief and act on it."""
+        return self.agent.act(state, step, explore=explore)
+
+    def adapt(self, state: State, episode: Trajectory) -> State:
+        """Nothing to do: the belief has adapted while acting."""
+        return state
+
+    def train_step(self, sampler: Sampler) -> Metrics:
+        """One PPO update on new trials, then encoder updates on the latest ones."""
+        trials, metrics = run_training_trials(self, sampler, self.episodes)
+        record = as_record(trials)
+        self.buffer.add(record)
+        self.decoder.take_statistics(
+            trials.step.obs, trials.action, trials.next_obs, trials.step.active
+        )
+        metrics |= self.agent.improve(trials)
+        losses = [self._improve_model() for _ in range(self.elbo.updates)]
+        names = ("belief/reward_loss", "belief/kl", "belief/grad_norm")
+        return metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+
+    def _improve_model(self) -> Tensor:
+        reward_loss, kl = self._negative_elbo(self.buffer.sample(self.elbo.batch))
+        self.optimizer.zero_grad(set_to_none=True)
+        (reward_loss + self.elbo.kl_weight * kl).backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.elbo.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise NonFiniteError("the gradient of the belief's model is not finite")
+        self.optimizer.step()
+        return torch.stack([reward_loss.detach(), kl.detach(), norm])
+
+    def _negative_elbo(self, trials: Record) -> tuple[Tensor, Tensor]:
+        """Reconstruction and KL terms (Equation 8), sums over time, means over trials.
+
+        From the beliefs after L steps, Q transitions anywhere in the trial are decoded.
+        """
+        steps = steps_of(trials)
+        belief = self.agent.encoder.sequence(steps)  # [T, M, Z]
+        now = some_of(len(steps.active), self.elbo.from_steps)
+        decoded = some_of(len(steps.active), self.elbo.decoded_steps)
+        target = tree.index(trials, decoded)
+        prediction = self.decoder(
+            belief.sample()[now], target["obs"], target["action"], target["next_obs"]
+        )
+        loss = negative_log_likelihood(prediction, target["reward"], self.elbo.reward_likelihood)
+        loss = loss * steps.active[now].unsqueeze(1) * target["active"]  # [L, Q, M]
+        kl = sequential_kl(belief, steps.active)[now]
+        return loss.sum((0, 1)).mean(), kl.sum(0).mean()
+
+
+def some_of(num: int, most: int) -> Tensor | slice:
+    """Draw at most `most` of `num` steps; all of them if there are no more."""
+    return slice(None) if num <= most else torch.randperm(num)[:most]

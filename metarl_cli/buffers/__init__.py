@@ -1,0 +1,1 @@
+"""Stores of experience: preallocated tensors, sampled without copies of the rest."""

@@ -1,0 +1,90 @@
+"""The latest whole trials, for learning from them more than once."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metarl_cli.core import tree
+from metarl_cli.core.types import TimeStep, Trajectory
+
+Record = dict[str, Any]  # tensors `[T, B, ...]` by name; a Dict observation is a dict of them
+_STEP = tuple(field.name for field in fields(TimeStep))
+
+
+def as_record(trials: Trajectory) -> Record:
+    """Return what a buffer keeps of trials: all but what algorithms noted beside."""
+    return vars(trials.step) | {
+        "action": trials.action,
+        "reward": trials.reward,
+        "next_obs": trials.next_obs,
+    }
+
+
+def steps_of(record: Record) -> TimeStep:
+    """Return the steps of a record as an agent sees them."""
+    return TimeStep(**{name: record[name] for name in _STEP})
+
+
+class TrialBuffer:
+    """A ring of at most `capacity` trials.
+
+    Args:
+        capacity: number of trials kept; the oldest make room.
+        length: T, steps of the longest trial; shorter ones are filled up with zeros.
+    """
+
+    def __init__(self, capacity: int, length: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity: got {capacity}, expected at least 1")
+        self.capacity, self.length = capacity, length
+        self.num = self._next = 0
+        self._stored: Record = {}  # [capacity, length, ...], allocated by the first trial
+
+    def add(self, trials: Record) -> None:
+        """Store trials `[T, B, ...]`, always of the same names and sizes."""
+
+        def allocate(x: Tensor) -> Tensor:
+            return x.new_zeros(self.capacity, self.length, *x.shape[2:])
+
+        def write(stored: Tensor, x: Tensor) -> Tensor:
+            newest = x[:, -self.capacity :].transpose(0, 1)
+            rows = (self._next + torch.arange(len(newest), device=x.device)) % self.capacity
+            stored[rows, : len(x)] = newest
+            stored[rows, len(x) :] = 0
+            return stored
+
+        self._stored = tree.tree_map(write, self._stored or tree.tree_map(allocate, trials), trials)
+        count = min(next(iter(_leaves(trials))).shape[1], self.capacity)
+        self._next = (self._next + count) % self.capacity
+        self.num = min(self.num + count, self.capacity)
+
+    def sample(self, num: int) -> Record:
+        """Draw `num` trials with replacement: `[length, num, ...]`."""
+        rows = torch.randint(self.num, (num,))
+        return tree.tree_map(lambda x: x[rows.to(x.device)].transpose(0, 1), self._stored)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all stored trials."""
+        stored = tree.tree_map(lambda x: x[: self.num].clone(), self._stored)
+        return {"num": self.num, "next": self._next, "stored": stored}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+
+        def whole(saved: Tensor) -> Tensor:
+            x = saved.new_zeros(self.capacity, *saved.shape[1:])
+            x[: len(saved)] = saved
+            return x
+
+        self.num, self._next = state["num"], state["next"]
+        self._stored = tree.tree_map(whole, state["stored"])
+
+
+def _leaves(record: Record) -> list[Tensor]:
+    leaves: list[Tensor] = []
+    tree.tree_map(leaves.append, record)
+    return leaves

@@ -1,0 +1,72 @@
+"""What is predicted from a latent task: rewards, next states, the task itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from gymnasium.spaces import Discrete
+from torch import Tensor, nn
+from torch.nn import functional
+
+from metarl_cli.core.types import EnvSpec, Observation
+from metarl_cli.networks.encoders import ObservationEncoder
+from metarl_cli.networks.inputs import Inputs
+from metarl_cli.networks.mlp import MLP, initialised_linear
+
+
+class PairDecoder(nn.Module):
+    """An MLP on every pair of a latent `[L, M, Z]` and a query `[Q, M, F]`: `[L, Q, M, out]`.
+
+    The first layer is a sum of two linear maps, so pairs exist only behind it.
+    """
+
+    def __init__(
+        self, latent_dim: int, query_dim: int, hidden: Sequence[int], out_dim: int
+    ) -> None:
+        super().__init__()
+        self.latent = initialised_linear(latent_dim, hidden[0])
+        self.query = initialised_linear(query_dim, hidden[0])
+        self.torso = MLP(hidden[1:], "relu", in_dim=hidden[0])
+        self.out = initialised_linear(self.torso.out_dim, out_dim)
+
+    def forward(self, latent: Tensor, query: Tensor) -> Tensor:
+        """Decode every pair."""
+        hidden = self.latent(latent).unsqueeze(1) + self.query(query).unsqueeze(0)
+        return self.out(self.torso(torch.relu(hidden)))
+
+
+class RewardDecoder(nn.Module):
+    """Predicts the reward of a transition (state, action, next state) in a latent task."""
+
+    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        if len(hidden) < 2:
+            raise ValueError(f"decoder_hidden: got {list(hidden)}, expected two layers or more")
+        discrete = isinstance(spec.action, Discrete)
+        self.num_actions = int(spec.action.n) if isinstance(spec.action, Discrete) else 0
+        action_dim = self.num_actions if discrete else int((spec.action.shape or (1,))[0])
+        self.before = ObservationEncoder(spec.observation, action_dim)
+        self.after = ObservationEncoder(spec.observation)
+        self.inputs_before = Inputs(self.before.out_dim, self.before.image)
+        self.inputs_after = Inputs(self.after.out_dim, self.after.image)
+        query_dim = self.inputs_before.out_dim + self.inputs_after.out_dim
+        self.decode = PairDecoder(latent_dim, query_dim, hidden, 1)
+
+    def forward(
+        self, latent: Tensor, obs: Observation, action: Tensor, next_obs: Observation
+    ) -> Tensor:
+        """Predict the rewards `[L, Q, M]` of transitions `[Q, M, ...]` from latents `[L, M, Z]`."""
+        before = self.inputs_before(self.before(obs, self._vector(action)))
+        after = self.inputs_after(self.after(next_obs))
+        return self.decode(latent, torch.cat([before, after], -1)).squeeze(-1)
+
+    def take_statistics(
+        self, obs: Observation, action: Tensor, next_obs: Observation, active: Tensor
+    ) -> None:
+        """Update the standardisation of transitions with new ones `[T, M, ...]`."""
+        self.inputs_before.take_in(self.before(obs, self._vector(action)), active)
+        self.inputs_after.take_in(self.after(next_obs), active)
+
+    def _vector(self, action: Tensor) -> Tensor:
+        return functional.one_hot(action, self.num_actions).float() if self.num_actions else action

@@ -126,11 +126,14 @@ def test_objectives_by_hand():
     ("settings", "message"),
     [
         ({"frame_skip": 0}, "frame_skip: got 0, expected a number > 0"),
-        ({"robot": "dog"}, "robot: got 'dog', expected one of ['half_cheetah']"),
+        ({"robot": "dog"}, "robot: got 'dog', expected one of ['ant', "),
         ({"velocity": "head"}, "velocity: got 'head', expected one of ['root'"),
         ({"observation": ["smell"]}, "observation: got ['smell'], expected some of"),
         ({"control_cost": -1.0}, "control_cost: got -1.0, expected a number >= 0"),
-        ({"objective.error": "cubic"}, "error: got 'cubic', expected one of ['absolute', 'squared']"),
+        (
+            {"objective.error": "cubic"},
+            "error: got 'cubic', expected one of ['absolute', 'squared']",
+        ),
         ({"objective.velocity_range": [2.0, 0.0]}, "velocity_range: got [2.0, 0.0], expected"),
         ({"reset_noise.position": "none"}, "reset_noise.position: got 'none', expected"),
     ],

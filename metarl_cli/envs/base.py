@@ -205,11 +205,14 @@ class TaskVectorEnv(VectorEnv):
             last[...] = new
 
     def _assign_tasks(self, task: np.ndarray | None, rows: np.ndarray) -> None:
-        # Drawn even if not needed: the start state of a seed must not depend on who chose the task.
-        drawn = self._tasks_from_uniform(self._random.uniform(self.tasks.shape[1], rows))
+        # Numbers for a task are used up even if it is given: the start state of a seed must not
+        # depend on who chose the task.
+        size = self.tasks.shape[1]
+        draws = ~self._task_given[rows] & (task is None)
+        self._random.skip(size, rows[~draws])
+        if (free := rows[draws]).size:
+            self.tasks[free] = self._tasks_from_uniform(self._random.uniform(size, free))
         if task is None:
-            free = ~self._task_given[rows]
-            self.tasks[rows[free]] = drawn[free]
             return
         tasks = np.asarray(task, np.float64)
         if tasks.shape not in (self.tasks.shape, self.tasks.shape[1:]):

@@ -1,13 +1,32 @@
-"""The centre of mass of a robot that moves in the x-z plane, from its coordinates alone.
+"""The centre of mass of a robot: where it is and how it moves.
 
-MuJoCo computes it after a step only together with collisions and inertias at the new state, which
-takes half as long as the step itself; for chains of hinges in a plane it is a sum of sines.
+MuJoCo computes it after a step only together with collisions and inertias at the new state. For
+robots in space that is done; in the x-z plane it would take half as long as the step itself, while
+for chains of hinges in a plane the centre of mass is a sum of sines.
 """
 
 from __future__ import annotations
 
 import mujoco
 import numpy as np
+
+from metarl_cli.envs.physics import Physics
+
+
+class SpatialCenterOfMass:
+    """Place and velocity of the whole body's centre of mass, as MuJoCo computes them.
+
+    Args:
+        places: live view of the centres of mass of all subtrees of bodies, `[B, 1 + bodies, 3]`.
+        velocities: the same of their velocities; a sensor has to ask MuJoCo for them.
+    """
+
+    def __init__(self, places: np.ndarray, velocities: np.ndarray) -> None:
+        self.position = places[:, 1]  # [B, 3], m
+        self.velocity = velocities[:, 1, :2]  # [B, 2], m/s
+
+    def refresh(self) -> None:
+        """Do nothing: the physics has written both."""
 
 
 class PlanarCenterOfMass:
@@ -18,11 +37,12 @@ class PlanarCenterOfMass:
     with the share of the whole mass that hangs there.
 
     Args:
-        model: a robot whose first two coordinates are slides of the root along x and z, and whose
-            others are hinges about y, one per body, all zero in the default pose.
+        physics: of a robot whose first two coordinates are slides of the root along x and z, and
+            whose others are hinges about y, one per body, all zero in the default pose.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, physics: Physics) -> None:
+        model = physics.model
         if not _is_planar(model):
             raise ValueError("center_of_mass: this robot is not a tree of hinges in the x-z plane")
         total = model.body_subtreemass[0]
@@ -33,24 +53,22 @@ class PlanarCenterOfMass:
         self._arm_x, self._arm_z = arms[1:, 0, None], arms[1:, 2, None]  # [bodies, 1], m
         self._root = model.body_pos[1].copy()  # m, where the slides are zero
         self._parents = [int(parent) - 1 for parent in model.body_parentid[2:]]
+        self._qpos, self._qvel = physics.qpos, physics.qvel
+        self.position = np.zeros((len(self._qpos), 3))  # x, y, z, m
+        self.velocity = np.zeros((len(self._qpos), 1))  # along x, m/s
 
-    def compute(self, qpos: np.ndarray, qvel: np.ndarray, out: np.ndarray) -> None:
-        """Write x, y, z (m) and the velocity along x (m/s) to `out`, `[B, 4]`.
-
-        Args:
-            qpos: coordinates `[B, Q]`, m and rad.
-            qvel: their rates `[B, Q]`, m/s and rad/s.
-            out: where to write.
-        """
+    def refresh(self) -> None:
+        """Compute place and velocity of the present state."""
+        qpos, qvel = self._qpos, self._qvel
         angle, rate = self._sum_along_chains(qpos), self._sum_along_chains(qvel)  # [bodies, B]
         cos, sin = np.cos(angle), np.sin(angle)
         x = self._arm_x * cos + self._arm_z * sin
         z = self._arm_z * cos - self._arm_x * sin
-        out[:, 0] = self._root[0] + qpos[:, 0] + x.sum(axis=0)
-        out[:, 1] = self._root[1]
-        out[:, 2] = self._root[2] + qpos[:, 1] + z.sum(axis=0)
+        self.position[:, 0] = self._root[0] + qpos[:, 0] + x.sum(axis=0)
+        self.position[:, 1] = self._root[1]
+        self.position[:, 2] = self._root[2] + qpos[:, 1] + z.sum(axis=0)
         rate *= z  # dx/d angle = z
-        out[:, 3] = qvel[:, 0] + rate.sum(axis=0)
+        self.velocity[:, 0] = qvel[:, 0] + rate.sum(axis=0)
 
     def _sum_along_chains(self, coordinates: np.ndarray) -> np.ndarray:
         """Add up the hinges from the root to each body: `[B, Q]` to `[bodies, B]`."""

@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, Discrete
 
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.checks import require_choice, require_positive
-from metarl_cli.envs.drawing import BLUE, GREEN, LIGHT, Canvas
+from metarl_cli.envs.drawing import BLUE, GREEN, LIGHT, Canvas, Colour
 from metarl_cli.envs.gridworld_bayes import earliest_finds, perfect_plan, steps_to
 
 GoalSet = Literal["sides_and_top", "away_from_start"]
@@ -147,10 +147,9 @@ class GridNavigation(TaskVectorEnv):
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: agent (blue), goal (green), where goals can be (grey)."""
         canvas = grid_canvas(self._size)
-        for x, y in self._goals:
-            canvas.rectangle((x - 0.45, y - 0.45), (x + 0.45, y + 0.45), LIGHT)
-        x, y = self.tasks[row]
-        canvas.rectangle((x - 0.45, y - 0.45), (x + 0.45, y + 0.45), GREEN)
+        for goal in self._goals:
+            fill_cell(canvas, goal, LIGHT)
+        fill_cell(canvas, self.tasks[row], GREEN)
         x, y = self._position[row]
         canvas.disc(x, y, 0.3, BLUE)
         return canvas.image()
@@ -164,6 +163,12 @@ def grid_canvas(size: int) -> Canvas:
         canvas.line(np.array([[edge, low], [edge, high]]), LIGHT, width=1)
         canvas.line(np.array([[low, edge], [high, edge]]), LIGHT, width=1)
     return canvas
+
+
+def fill_cell(canvas: Canvas, place: np.ndarray, colour: Colour, size: float = 0.9) -> None:
+    """Fill the middle of the cell (x, y), `size` of its side."""
+    x, y = place
+    canvas.rectangle((x - size / 2, y - size / 2), (x + size / 2, y + size / 2), colour)
 
 
 def _goal_cells(goals: GoalSet, size: int, start: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from gymnasium.spaces import Box, Discrete
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.checks import require_positive
 from metarl_cli.envs.maze_map import FORWARD, NUM_ACTIONS, NUM_HEADINGS, MazeMap
-from metarl_cli.envs.maze_picture import top_view
+from metarl_cli.envs.maze_picture import side_by_side, top_view
 from metarl_cli.envs.maze_planner import best_return, optimal_steps
 
 
@@ -190,7 +190,7 @@ class Maze(TaskVectorEnv):
         )
         assert isinstance(self._last_obs, np.ndarray)
         seen = self._view.picture(self._last_obs[row])
-        return above if seen is None else np.concatenate([seen, above], axis=1)
+        return above if seen is None else side_by_side(seen, above)
 
     def _state(self) -> MazeState:
         cue = np.where(self._red_is_right(), 1, -1) * self._maze.in_range[self._pose]

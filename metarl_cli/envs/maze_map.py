@@ -35,7 +35,6 @@ class MazeMap:
     Attributes:
         size: width and height of the whole drawing, cells.
         grey: centre of the grey box.
-        walls: centres of the wall cells, `[W, 2]`.
         centers: centres of the cells that can be walked on, `[C, 2]`.
         next_pose: pose after an action if no coloured box is met, `[3, S]`.
         ahead: cell that a step forward leads to, or BLOCKED, `[S]`.
@@ -49,7 +48,6 @@ class MazeMap:
         cells = _read(letters)
         self.size = (len(letters[0]), len(letters))
         self.grey = np.array(_where(cells, GREY_BOX)[0], float)
-        self.walls = np.array(_where(cells, WALL), float)
         walkable = [place for place, letter in cells.items() if letter in (PLACE, START, FLOOR)]
         number = {place: index for index, place in enumerate(walkable)}
         self.centers = np.array(walkable, float)

@@ -42,6 +42,16 @@ def top_view(
     return canvas.image()
 
 
+def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Join two pictures on black, each in the middle of the common height."""
+    height = max(len(left), len(right))
+    joined = np.full((height, left.shape[1] + right.shape[1], 3), BLACK, np.uint8)
+    for part, start in ((left, 0), (right, left.shape[1])):
+        above = (height - len(part)) // 2
+        joined[above : above + len(part), start : start + part.shape[1]] = part
+    return joined
+
+
 def _square(canvas: Canvas, center: np.ndarray, side: float, colour: tuple[int, int, int]) -> None:
     x, y = center
     canvas.rectangle((x - side / 2, y - side / 2), (x + side / 2, y + side / 2), colour)

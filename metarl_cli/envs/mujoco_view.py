@@ -131,14 +131,15 @@ class _Drawing:
         self._canvas = Canvas((-wide, wide), (-tall, tall), size=WIDTH, background=WHITE)
 
     def of(self, model: mujoco.MjModel, data: mujoco.MjData, goals: Sequence[Place]) -> np.ndarray:
-        """Draw ground, goals and geoms; return the picture."""
+        """Draw ground, then goals and geoms from far to near; return the picture."""
         self._ground()
-        for x, y, z, radius in goals:
-            rim = np.stack([x + radius * np.cos(_CIRCLE), y + radius * np.sin(_CIRCLE)], axis=1)
-            self._canvas.polygon(self._flat(np.c_[rim, np.full(len(rim), z)]), GREEN)
-        for geom in np.argsort(-(data.geom_xpos @ self._axes[2]), kind="stable"):
-            if model.geom_group[geom] < _VISIBLE_GROUPS and model.geom_rgba[geom, 3] > 0:
-                self._geom(model, data, int(geom))
+        visible = (model.geom_group < _VISIBLE_GROUPS) & (model.geom_rgba[:, 3] > 0)
+        places = np.concatenate([data.geom_xpos, np.reshape([goal[:3] for goal in goals], (-1, 3))])
+        for item in np.argsort(-(places @ self._axes[2]), kind="stable"):
+            if item >= model.ngeom:
+                self._disc(*goals[item - model.ngeom])
+            elif visible[item]:
+                self._geom(model, data, int(item))
         return self._canvas.image()
 
     def _flat(self, points: np.ndarray) -> np.ndarray:
@@ -161,6 +162,10 @@ class _Drawing:
                     [[x - reach, y + place, 0.0], [x + reach, y + place, 0.0]],
                 ):
                     self._canvas.line(self._flat(np.array(ends)), LIGHT, width=1)
+
+    def _disc(self, x: float, y: float, z: float, radius: float) -> None:
+        rim = np.stack([x + radius * np.cos(_CIRCLE), y + radius * np.sin(_CIRCLE)], axis=1)
+        self._canvas.polygon(self._flat(np.c_[rim, np.full(len(rim), z)]), GREEN)
 
     def _geom(self, model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> None:
         kind, size = model.geom_type[geom], model.geom_size[geom]

@@ -41,6 +41,10 @@ class RowRandom:
         angle = 2.0 * np.pi * uniform[:, half:]
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :size]
 
+    def skip(self, size: int, rows: np.ndarray) -> None:
+        """Move the streams of `rows` on as if `size` numbers had been drawn from each."""
+        self._counters[rows] += np.uint64(size)
+
     def state_dict(self) -> dict[str, list[int]]:
         """Return the seed and counter of each stream."""
         return {"seeds": self._seeds.tolist(), "counters": self._counters.tolist()}
@@ -56,7 +60,7 @@ class RowRandom:
 
     def _bits(self, size: int, rows: np.ndarray) -> np.ndarray:
         counters = self._counters[rows][:, None] + np.arange(1, size + 1, dtype=np.uint64)
-        self._counters[rows] += np.uint64(size)
+        self.skip(size, rows)
         return _mix(_mix(self._seeds[rows])[:, None] + counters * _GOLDEN)
 
 

@@ -126,7 +126,7 @@ def test_objectives_by_hand():
     ("settings", "message"),
     [
         ({"frame_skip": 0}, "frame_skip: got 0, expected a number > 0"),
-        ({"robot": "dog"}, "robot: got 'dog', expected one of ['half_cheetah']"),
+        ({"robot": "dog"}, "robot: got 'dog', expected one of ['ant', "),
         ({"velocity": "head"}, "velocity: got 'head', expected one of ['root'"),
         ({"observation": ["smell"]}, "observation: got ['smell'], expected some of"),
         ({"control_cost": -1.0}, "control_cost: got -1.0, expected a number >= 0"),

@@ -35,6 +35,13 @@ def test_cutting_a_stream_in_two_changes_nothing():
     np.testing.assert_array_equal(parts, seeded([7]).uniform(5, ALL(1)))
 
 
+def test_skipping_is_drawing_without_looking():
+    random, reference = seeded([1, 2]), seeded([1, 2])
+    random.skip(3, np.array([1]))
+    reference.uniform(3, np.array([1]))
+    np.testing.assert_array_equal(random.uniform(2, ALL(2)), reference.uniform(2, ALL(2)))
+
+
 def test_neighbouring_seeds_give_uncorrelated_uniform_numbers():
     numbers = seeded(list(range(200))).uniform(500, ALL(200))
     assert numbers.min() >= 0.0 and numbers.max() < 1.0

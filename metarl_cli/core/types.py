@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from gymnasium.spaces import Box, Space
 from torch import Tensor
 
@@ -23,6 +24,7 @@ class EnvSpec:
     action: Space[Any]  # Box or Discrete
     task: Box  # bounds of the hidden task parameters
     horizon: int  # steps per episode
+    all_tasks: np.ndarray | None = None  # [num, D], where there are finitely many
 
 
 @dataclass(frozen=True)

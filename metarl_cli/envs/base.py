@@ -73,8 +73,7 @@ class TaskVectorEnv(VectorEnv):
         self.single_action_space = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        self.env_spec = EnvSpec(observation_space, action_space, task_space, horizon)
-        self.task_names = task_names
+        self.task_space, self.task_names = task_space, task_names
         self.horizon = horizon
         self.tasks = np.zeros((num_envs, task_space.shape[0]))  # [B, D], current
         self._random = RowRandom(num_envs)
@@ -83,6 +82,12 @@ class TaskVectorEnv(VectorEnv):
         self._active = np.zeros(num_envs, bool)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._last_obs = cast(Arrays, create_empty_array(observation_space, num_envs))
+
+    @property
+    def env_spec(self) -> EnvSpec:
+        """What an algorithm must know to build its networks."""
+        spaces = (self.single_observation_space, self.single_action_space, self.task_space)
+        return EnvSpec(*spaces, self.horizon, self.all_tasks)
 
     def sample_tasks(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `[num, D]` float64 tasks of the family; the batch's own state plays no part."""

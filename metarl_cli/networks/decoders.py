@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor, nn
@@ -70,3 +71,39 @@ class RewardDecoder(nn.Module):
 
     def _vector(self, action: Tensor) -> Tensor:
         return functional.one_hot(action, self.num_actions).float() if self.num_actions else action
+
+
+class TaskDecoder(nn.Module):
+    """Tells the task from a latent: which of finitely many it is, or its parameters.
+
+    Parameters are predicted in units of the task space, -1 to 1, with a squared error.
+    """
+
+    low: Tensor
+    high: Tensor
+    tasks: Tensor
+
+    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.finite = spec.all_tasks is not None
+        tasks = spec.all_tasks if spec.all_tasks is not None else np.zeros((0, spec.task.shape[0]))
+        self.register_buffer("tasks", torch.as_tensor(tasks).float(), persistent=False)
+        self.register_buffer("low", torch.as_tensor(spec.task.low).float(), persistent=False)
+        self.register_buffer("high", torch.as_tensor(spec.task.high).float(), persistent=False)
+        self.torso = MLP(hidden, "relu", in_dim=latent_dim)
+        out_dim = len(tasks) if self.finite else spec.task.shape[0]
+        self.out = initialised_linear(self.torso.out_dim, out_dim)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return log-probabilities of all tasks, or scaled parameters: `[..., out]`."""
+        out = self.out(self.torso(latent))
+        return out.log_softmax(-1) if self.finite else out
+
+    def loss(self, latent: Tensor, task: Tensor) -> Tensor:
+        """Return -log p(task | latent) `[...]`, up to a constant for parameters."""
+        prediction = self(latent)
+        if self.finite:
+            which = torch.cdist(task.flatten(0, -2), self.tasks).argmin(-1).view(task.shape[:-1])
+            return -prediction.gather(-1, which.unsqueeze(-1)).squeeze(-1)
+        scaled = 2 * (task - self.low) / (self.high - self.low) - 1
+        return (prediction - scaled).square().sum(-1)

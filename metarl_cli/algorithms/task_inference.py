@@ -1,0 +1,137 @@
+"""Task inference: a belief trained by supervision, because training tasks are known.
+
+Humplik et al. 2019 (arXiv:1905.06424), sections 3 and 4. An encoder with memory is trained to tell
+the task from the trial so far, through a noisy bottleneck; the policy acts on state and belief, and
+its gradient does not reach the encoder.
+
+Differences from the paper:
+- PPO instead of their off-policy actor-critic (as in VariBAD's comparison).
+- One latent Gaussian is both the bottleneck and the belief that the policy sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metarl_cli.buffers.trials import TrialBuffer, as_record, steps_of
+from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.functional.distributions import DiagonalGaussian
+from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.learners.belief_ppo import BeliefPPO
+from metarl_cli.learners.ppo import PPO
+from metarl_cli.networks.decoders import TaskDecoder
+from metarl_cli.networks.memory import State
+from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.rollouts.trials import run_training_trials
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Hyper-parameters of the encoder's loss and of its updates.
+
+    Args:
+        learning_rate: Adam's step size for encoder and decoder.
+        batch: trials per update.
+        updates: per iteration.
+        buffer_trials: how many of the latest trials are learned from.
+        bottleneck: weight of the KL divergence of the belief from N(0, 1).
+        max_grad_norm: of encoder and decoder together.
+    """
+
+    learning_rate: float
+    batch: int
+    updates: int
+    buffer_trials: int
+    bottleneck: float
+    max_grad_norm: float
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "batch", "updates", "max_grad_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: got {getattr(self, name)}, expected a number > 0")
+
+
+class TaskInference:
+    """PPO on beliefs, and an encoder that is told the training tasks."""
+
+    def __init__(
+        self,
+        num_tasks: int,
+        envs_per_task: int,
+        episodes: int,
+        initial_std: float,
+        policy_hidden: Sequence[int],
+        decoder_hidden: Sequence[int],
+        latent_dim: int,
+        supervision: Supervision,
+        ppo: PPO,
+        *,
+        spec: EnvSpec,
+        network: TorsoFactory,
+    ) -> None:
+        self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
+        self.supervision = supervision
+        self.agent = BeliefPPO(
+            spec,
+            network,
+            latent_dim=latent_dim,
+            policy_hidden=policy_hidden,
+            initial_std=initial_std,
+            ppo=ppo,
+        )
+        self.decoder = TaskDecoder(spec, latent_dim, decoder_hidden)
+        self.buffer = TrialBuffer(supervision.buffer_trials, episodes * spec.horizon)
+        self.model = nn.ModuleList([self.agent.encoder, self.decoder])
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=supervision.learning_rate)
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """Policy, encoder with decoder, their optimisers, and the encoder's trials."""
+        return {
+            "policy": self.agent.policy,
+            "policy_optimizer": self.agent.optimizer,
+            "model": self.model,
+            "model_optimizer": self.optimizer,
+            "buffer": self.buffer,
+        }
+
+    def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
+        """An empty memory for each environment."""
+        return self.agent.initial_state(num_tasks * envs_per_task)
+
+    def act(self, state: State, step: TimeStep, *, explore: bool) -> Output:
+        """Update the belief and act on it."""
+        return self.agent.act(state, step, explore=explore)
+
+    def adapt(self, state: State, episode: Trajectory) -> State:
+        """Nothing to do: the belief has adapted while acting."""
+        return state
+
+    def train_step(self, sampler: Sampler) -> Metrics:
+        """One PPO update on new trials, then encoder updates on the latest ones."""
+        trials, metrics = run_training_trials(self, sampler, self.episodes)
+        self.buffer.add(as_record(trials))
+        metrics |= self.agent.improve(trials)
+        losses = [self._improve_model() for _ in range(self.supervision.updates)]
+        names = ("belief/task_loss", "belief/kl", "belief/grad_norm")
+        return metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+
+    def _improve_model(self) -> Tensor:
+        """Minimise -log p(task | z) + beta KL(q(z) || N(0, 1)) after each step (section 4.2)."""
+        steps = steps_of(self.buffer.sample(self.supervision.batch))
+        belief = self.agent.encoder.sequence(steps)  # [T, M, Z]
+        task_loss = masked_mean(self.decoder.loss(belief.sample(), steps.task), steps.active)
+        prior = DiagonalGaussian(torch.zeros_like(belief.mean), torch.zeros_like(belief.mean))
+        kl = masked_mean(belief.kl(prior), steps.active)
+        self.optimizer.zero_grad(set_to_none=True)
+        (task_loss + self.supervision.bottleneck * kl).backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.supervision.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise NonFiniteError("the gradient of the belief's model is not finite")
+        self.optimizer.step()
+        return torch.stack([task_loss.detach(), kl.detach(), norm])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,6 @@ from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.policy_gradient import clipped_surrogate_loss
 from metarl_cli.functional.returns import gae, last_step_trace, trial_gae
 from metarl_cli.functional.statistics import explained_variance, masked_mean, whiten
-from metarl_cli.networks.encoders import Features
-from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.normalizer import Normalizer
 
 
@@ -32,11 +30,13 @@ class Model(Protocol):
     """What can be improved: a policy and a critic of standardised returns."""
 
     recurrent: bool  # whether features are to come as whole trials `[1, M, T, ...]`
-    inputs: Inputs
     returns: Normalizer
 
-    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor]:
-        """Return the action distribution and the standardised value of each sample."""
+    def observe(self, features: Any, mask: Tensor) -> None:
+        """Update the standardisation of features `[G, M, ...]` where `mask` is 1."""
+
+    def evaluate(self, features: Any, active: Tensor) -> tuple[Distribution, Tensor, Tensor]:
+        """Return action distribution, standardised value, and what is added to the loss."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return all that is trained."""
@@ -50,12 +50,12 @@ class Rollout:
     episodes, and the trial's end is final.
     """
 
-    features: Features
+    features: Any  # a tensor or a tree of them
     action: Tensor
     reward: Tensor
     active: Tensor
     terminated: Tensor
-    next_features: Features | None = None
+    next_features: Any = None
 
 
 def one_group(rollout: Rollout) -> Rollout:
@@ -67,7 +67,7 @@ def one_group(rollout: Rollout) -> Rollout:
 class Samples:
     """Samples `[G, M, ...]` (recurrent: trials `[1, M, T, ...]`) and all that the losses need."""
 
-    features: Features
+    features: Any
     action: Tensor
     log_prob: Tensor
     advantage: Tensor
@@ -120,7 +120,7 @@ class PPO:
         if not torch.isfinite(means).all():
             raise NonFiniteError("the loss or the gradient of the PPO update is not finite")
         with torch.no_grad():
-            _, value = model.evaluate(samples.features, samples.mask)
+            _, value, _ = model.evaluate(samples.features, samples.mask)
         fit = explained_variance(value, samples.target, samples.mask)
         metrics = dict(zip(names, means.tolist(), strict=True))
         return metrics | {"ppo/explained_variance": float(fit)}
@@ -136,15 +136,13 @@ class PPO:
         layout = _Layout(rollout.active.shape, whole_trials=model.recurrent)
         features, mask = tree.tree_map(layout.arrange, (rollout.features, rollout.active))
         flat_mask = mask.flatten(1)
-        model.inputs.update(
-            tree.tree_map(lambda x: x.flatten(1, mask.dim() - 1), features), flat_mask
-        )
+        model.observe(tree.tree_map(lambda x: x.flatten(1, mask.dim() - 1), features), flat_mask)
 
         def in_reward_units(scaled: Tensor) -> Tensor:  # [G, M, ...] -> [T, G, E]
             value = model.returns.restore(scaled.flatten(1).unsqueeze(-1)).squeeze(-1)
             return layout.restore(value)
 
-        distribution, scaled = model.evaluate(features, mask)
+        distribution, scaled, _ = model.evaluate(features, mask)
         value = in_reward_units(scaled)
         if rollout.next_features is None:
             advantage = trial_gae(
@@ -171,7 +169,7 @@ class PPO:
     def _step(
         self, model: Model, optimizer: torch.optim.Adam, batch: Samples, groups: int
     ) -> Tensor:
-        distribution, value = model.evaluate(batch.features, batch.mask)
+        distribution, value, auxiliary = model.evaluate(batch.features, batch.mask)
         log_prob, mask = distribution.log_prob(batch.action).flatten(1), batch.mask.flatten(1)
         old_log_prob, advantage = batch.log_prob.flatten(1), batch.advantage.flatten(1)
         policy_loss = clipped_surrogate_loss(log_prob, old_log_prob, advantage, mask, self.clip)
@@ -181,7 +179,7 @@ class PPO:
         entropy = masked_mean(entropy, mask, -1)
         loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
         optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        (loss.sum() + auxiliary).backward()
         grad_norm = clip_by_group(list(model.parameters()), groups, self.max_grad_norm)
         optimizer.step()
         kl = masked_mean(old_log_prob - log_prob, mask, -1)

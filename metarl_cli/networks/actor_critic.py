@@ -44,11 +44,15 @@ class ActorCritic(nn.Module):
         """Raw network inputs `[..., F]`: the encoded observation and a context `[..., C]`."""
         return self.encoder(obs) if context is None else self.encoder(obs, context)
 
-    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor]:
-        """Action distribution and standardised value `[...]` for raw features."""
+    def observe(self, features: Features, mask: Tensor) -> None:
+        """Update the standardisation of inputs."""
+        self.inputs.update(features, mask)
+
+    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, Tensor]:
+        """Action distribution and standardised value `[...]` for raw features; no other loss."""
         inputs = self.inputs(features)
         value = self.critic_head(self.critic(inputs)).squeeze(-1)
-        return self.head(self.actor(inputs)), value
+        return self.head(self.actor(inputs)), value, value.new_zeros(())
 
     def distribution(self, features: Features) -> Distribution:
         """Action distribution for raw features."""

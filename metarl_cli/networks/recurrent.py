@@ -65,12 +65,17 @@ class RecurrentActorCritic(nn.Module):
         features, state = self.memory.step(self.inputs(self.encoder(step)), state, step.active)
         return self.head(features), state
 
-    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor]:
-        """Action distribution and standardised value `[1, M, T]` of trials `[1, M, T, F]`."""
+    def observe(self, features: Features, mask: Tensor) -> None:
+        """Update the standardisation of inputs."""
+        self.inputs.update(features, mask)
+
+    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, Tensor]:
+        """Action distribution and standardised value of trials `[1, M, T, F]`; no other loss."""
         time_first = tree.tree_map(lambda x: x[0].transpose(0, 1), (features, active))
         remembered = self.memory.sequence(self.inputs(time_first[0]), time_first[1])
         remembered = remembered.transpose(0, 1).unsqueeze(0)
-        return self.head(remembered), self.critic_head(remembered).squeeze(-1)
+        value = self.critic_head(remembered).squeeze(-1)
+        return self.head(remembered), value, value.new_zeros(())
 
 
 def with_memory(network: TorsoFactory, in_dim: int) -> Memory:

@@ -39,10 +39,12 @@ class InformedActorCritic(nn.Module):
         network: TorsoFactory,
         *,
         latent_dim: int,
+        distance_weight: float,
         policy_hidden: Sequence[int],
         initial_std: float,
     ) -> None:
         super().__init__()
+        self.distance_weight = distance_weight
         self.register_buffer("low", torch.as_tensor(spec.task.low).float(), persistent=False)
         self.register_buffer("high", torch.as_tensor(spec.task.high).float(), persistent=False)
         self.encoder = TimeStepEncoder(spec)
@@ -78,17 +80,14 @@ class InformedActorCritic(nn.Module):
     def evaluate(
         self, features: InformedFeatures, active: Tensor
     ) -> tuple[Distribution, Tensor, Tensor]:
-        """Action distribution and value `[1, M, T]` of trials, and the auxiliary loss."""
+        """Action distribution and value `[1, M, T]` of trials, and the weighted distance."""
         time_first = tree.tree_map(lambda x: x[0].transpose(0, 1), features)
         inputs = self.inputs(time_first[FEATURES])
         active = active[0].transpose(0, 1)
         latent, distance = self._latents(self.memory.sequence(inputs, active), time_first)
         hidden = self.torso(torch.cat([inputs, latent], -1)).transpose(0, 1).unsqueeze(0)
-        return (
-            self.head(hidden),
-            self.critic_head(hidden).squeeze(-1),
-            masked_mean(distance, active),
-        )
+        penalty = self.distance_weight * masked_mean(distance, active)
+        return self.head(hidden), self.critic_head(hidden).squeeze(-1), penalty
 
     def _latents(self, remembered: Tensor, features: InformedFeatures) -> tuple[Tensor, Tensor]:
         """The z to act on `[..., Z]`, and the squared distance of the two z `[...]`."""

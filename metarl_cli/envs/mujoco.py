@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
@@ -14,6 +13,7 @@ from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.envs.contact import ContactCost
 from metarl_cli.envs.health import Healthy
+from metarl_cli.envs.mujoco_view import ABOVE, SIDE, SceneView
 from metarl_cli.envs.objectives import Motion, Objective, mean_reward_at_rest
 from metarl_cli.envs.physics import LARGEST
 from metarl_cli.envs.random_rows import RowRandom
@@ -106,6 +106,7 @@ class MujocoTaskEnv(TaskVectorEnv):
         require_positive(frame_skip=frame_skip, horizon=horizon)
         require_not_negative(control_cost=control_cost)
         self._objective = objective
+        self._view: SceneView | None = None
         self._frame_skip = frame_skip
         self._control_cost = control_cost
         self._reset_noise = ResetNoise(**reset_noise)
@@ -192,13 +193,18 @@ class MujocoTaskEnv(TaskVectorEnv):
         return self._robot.observe()
 
     def draw(self, row: int = 0) -> np.ndarray:
-        """Return a picture of one row, uint8 `[height, width, 3]`."""
-        data = mujoco.MjData(self._physics.model)
-        data.qpos[:] = self._qpos[row]
-        mujoco.mj_forward(self._physics.model, data)
-        with mujoco.Renderer(self._physics.model, 240, 320) as renderer:
-            renderer.update_scene(data)
-            return renderer.render()
+        """Return a picture of one row, uint8 `[height, width, 3]`; goals that are places show."""
+        if self._view is None:
+            camera = SIDE if self._robot.axes == 1 else ABOVE
+            self._view = SceneView(self._physics.model, camera)
+        radius = self._objective.goal_radius
+        goals = [] if radius is None else [(*self.tasks[row, :2], 0.0, radius)]
+        return self._view.picture(self._qpos[row], goals)
+
+    def close_extras(self, **_: object) -> None:
+        """Release what pictures needed."""
+        if self._view is not None:
+            self._view.close()
 
 
 def _draw(random: RowRandom, kind: str, size: int, rows: np.ndarray) -> np.ndarray:

@@ -228,7 +228,7 @@ def slow_picture(pose, boxes, row):
 
 def test_equals_a_caster_that_tries_every_rectangle_in_every_pixel():
     random = np.random.default_rng(3)
-    poses = np.array([[3.5, 2.5, 0.3], [6.5, 5.5, 2.4], [1.0, 4.0, -0.2], [9.0, 7.0, 2.7]])
+    poses = np.array([[3.5, 2.5, 0.3], [6.5, 5.5, 2.4], [1, 4, -0.2], [9, 7, 2.7], [2, 2.1, -1]])
     boxes = random_boxes(random, len(poses), 6)
     images = see(poses, boxes)
     for row, pose in enumerate(poses):

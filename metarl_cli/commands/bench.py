@@ -24,6 +24,7 @@ from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.runtime.process import set_threads
 
 ASYNC_ENVS = 16  # processes of AsyncVectorEnv: more only slow it down on small machines
+SYNC_ENVS = 256  # most environments of SyncVectorEnv: its rate does not grow with their number
 NUM_ACTIONS = 16  # random actions prepared beforehand and reused in turn
 
 Contestant = Callable[[], int]  # does some environment steps and returns how many
@@ -41,14 +42,15 @@ def run(cfg: DictConfig) -> int:
 
 def _environment_table(cfg: DictConfig, threads: int) -> Table:
     env = build_env(cfg, cfg.num_envs, threads)
-    contestants: dict[str, Contestant] = {"metarl batch": _stepping(env, cfg.num_envs)}
+    contestants: dict[str, Contestant] = {"metarl batch": stepping(env, cfg.num_envs)}
     if hasattr(env, "simulate_only"):
         contestants["raw mujoco.batch loop"] = _raw_physics(env)
+    in_turn = min(cfg.num_envs, SYNC_ENVS)
     vectors = {
-        f"SyncVectorEnv ({cfg.num_envs} envs)": _vector(cfg, "Sync", cfg.num_envs),
+        f"SyncVectorEnv ({in_turn} envs)": _vector(cfg, "Sync", in_turn),
         f"AsyncVectorEnv ({ASYNC_ENVS} processes)": _vector(cfg, "Async", ASYNC_ENVS),
     }
-    contestants |= {name: _stepping(env, env.num_envs) for name, env in vectors.items()}
+    contestants |= {name: stepping(env, env.num_envs) for name, env in vectors.items()}
     try:
         rates = measure(contestants, seconds=cfg.seconds, rounds=cfg.rounds)
     finally:
@@ -76,18 +78,19 @@ def measure(contestants: dict[str, Contestant], *, seconds: float, rounds: int) 
     return {name: statistics.median(values) for name, values in rates.items()}
 
 
-def _stepping(env: Any, num_envs: int) -> Contestant:
-    """Random actions; episodes start again when the time limit ends them all."""
+def stepping(env: Any, num_envs: int) -> Contestant:
+    """Random actions; each episode starts again as soon as it has ended, so every step counts."""
     actions = _random_actions(env.single_action_space, num_envs)
     env.reset(seed=0)
     count = 0
 
     def go() -> int:
         nonlocal count
-        *_, _terminated, truncated, _ = env.step(actions[count % NUM_ACTIONS])
+        *_, terminated, truncated, _ = env.step(actions[count % NUM_ACTIONS])
         count += 1
-        if truncated.any():
-            env.reset()
+        ended = terminated | truncated
+        if ended.any():
+            env.reset(options={"reset_mask": ended})
         return num_envs
 
     return go
@@ -114,7 +117,8 @@ def _random_actions(space: gymnasium.Space[Any], num_envs: int) -> np.ndarray:
 def _vector(cfg: DictConfig, kind: str, num_envs: int) -> Any:
     """Gymnasium's own vectorisation of the same single environment."""
     make = getattr(gymnasium.vector, f"{kind}VectorEnv")
-    return make([lambda: SingleEnv(build_env(cfg, 1, 1))] * num_envs)
+    envs = [lambda: SingleEnv(build_env(cfg, 1, 1))] * num_envs
+    return make(envs, autoreset_mode=gymnasium.vector.AutoresetMode.DISABLED)
 
 
 def _iteration_table(cfg: DictConfig) -> Table:
@@ -122,7 +126,7 @@ def _iteration_table(cfg: DictConfig) -> Table:
     parts = assemble(cfg)
     sampler = parts.training_sampler()
     alone = build_env(cfg, sampler.env.num_envs, parts.threads)
-    env_only = _stepping(alone, alone.num_envs)
+    env_only = stepping(alone, alone.num_envs)
     if not _one_iteration(parts, sampler)["steps"]:  # also a warm-up
         raise UserError("this algorithm has no training iteration: nothing is meta-trained")
     rates, rows = [], []

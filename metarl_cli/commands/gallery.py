@@ -11,44 +11,53 @@ import numpy as np
 from rich.console import Console
 
 from metarl_cli.commands.make import make_vector_env
+from metarl_cli.config import compose
 from metarl_cli.config_compose import options_of
-from metarl_cli.envs.base import TaskVectorEnv
-from metarl_cli.reports.gallery import Strip, gallery_figure
+from metarl_cli.reports.gallery import Picture, gallery_figure
 
 GALLERY = Path("outputs/gallery")
-NUM_PICTURES = 4  # tasks shown of each environment
-NUM_STEPS = 8  # random actions before the picture is taken
+COLUMNS = 4  # pictures per row: so many tasks of each environment,
+LARGE_FAMILY = 4  # or one task only, in families with more environments than this
+NUM_STEPS = 8  # random actions before a picture is taken
 MOST_NUMBERS = 2  # task parameters that fit in a caption
 
 
 def main(argv: Sequence[str]) -> int:
-    """Draw all environments: each in a few tasks, a moment after the start."""
+    """Draw all environments, a moment after the start."""
     parser = argparse.ArgumentParser(prog="metarl gallery", description=__doc__)
     parser.add_argument("--to", type=Path, default=GALLERY, help=f"default: {GALLERY}")
     arguments = parser.parse_args(argv)
     arguments.to.mkdir(parents=True, exist_ok=True)
     families = defaultdict(list)
     for name in options_of("env"):
-        env = make_vector_env(name=name, num_envs=NUM_PICTURES, render_mode="rgb_array")
-        families[type(env).__module__.rpartition(".")[2]].append(_strip(name, env))
-        env.close()
-    for family, strips in families.items():
+        families[_family_of(name)].append(name)
+    for family, names in families.items():
+        each = COLUMNS if len(names) <= LARGE_FAMILY else 1
+        pictures = [picture for name in names for picture in _pictures(name, each)]
         path = arguments.to / f"{family}.png"
-        gallery_figure(strips, path)
-        Console().print(f"{path}: {', '.join(strip.name for strip in strips)}", soft_wrap=True)
+        gallery_figure(pictures, path, columns=COLUMNS)
+        Console().print(f"{path}: {', '.join(names)}", soft_wrap=True)
     return 0
 
 
-def _strip(name: str, env: TaskVectorEnv) -> Strip:
+def _family_of(name: str) -> str:
+    """The file that simulates an environment."""
+    return str(compose(f"env/{name}").env._target_).split(".")[-2]
+
+
+def _pictures(name: str, num: int) -> list[Picture]:
+    env = make_vector_env(name=name, num_envs=num, render_mode="rgb_array")
     env.reset(seed=0)
     env.action_space.seed(0)
     for _ in range(NUM_STEPS):
         env.step(env.action_space.sample())
-    frames = tuple(env.draw(row) for row in range(NUM_PICTURES))
-    return Strip(name, frames, tuple(_caption(env.task_names, task) for task in env.tasks))
+    tasks = [_in_words(env.task_names, task) for task in env.tasks]
+    pictures = [Picture(env.draw(row), f"{name}\n{task}") for row, task in enumerate(tasks)]
+    env.close()
+    return pictures
 
 
-def _caption(names: Sequence[str], task: np.ndarray) -> str:
+def _in_words(names: Sequence[str], task: np.ndarray) -> str:
     if len(names) > MOST_NUMBERS:
         return f"{len(names)} task parameters"
     return ", ".join(f"{name} {value:.2g}" for name, value in zip(names, task, strict=True))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from metarl_cli.commands.env_facts import env_facts
 from metarl_cli.config import build, check, compose, flatten
+from metarl_cli.config_check import locate
 from metarl_cli.config_compose import options_of
 from metarl_cli.config_schema import BenchConfig
 from metarl_cli.config_words import suggest
@@ -131,20 +136,25 @@ def _show_env(console: Console, name: str) -> None:
     check(cfg, BenchConfig)
     env = build(cfg.env, num_envs=1)
     try:
-        spec = env.env_spec
-        names = ", ".join(getattr(env, "task_names", ()))
+        facts = env_facts(env, cfg.env.tasks)
     finally:
         env.close()
     table = _table(f"env={name}", "what", "value")
-    table.add_row("", description(conf_dir() / "env" / f"{name}.yaml"))
-    table.add_row("observation", str(spec.observation))
-    table.add_row("action", str(spec.action))
-    table.add_row("hidden task", f"{names}: {spec.task}")
-    table.add_row("horizon", f"{spec.horizon} steps")
+    table.add_row("", escape(description(conf_dir() / "env" / f"{name}.yaml")))
+    table.add_row("", escape(_summary(cfg.env)))
+    for what, value in facts.items():
+        table.add_row(what, escape(value))
     for key, value in flatten(cfg.env).items():
         if key != "_target_":
-            table.add_row(f"env.{key}", str(value))
+            table.add_row(f"env.{key}", escape(str(value)))
     console.print(table)
+
+
+def _summary(node: DictConfig) -> str:
+    """Return the first sentence of the docstring of an environment's objective, or of its own."""
+    target = node.get("objective", node)["_target_"]
+    text = inspect.getdoc(locate(target, key="env", plugins=[])) or ""
+    return " ".join(text.partition("\n\n")[0].split())
 
 
 def _table(title: str, *columns: str) -> Table:

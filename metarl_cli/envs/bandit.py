@@ -22,11 +22,11 @@ _MOST_BELIEFS = 10_000  # where the exact values take longer than a blink, they 
 
 
 class BernoulliBandit(TaskVectorEnv):
-    """One episode is one trial of n pulls: the horizon is n, and there is no state.
+    """Arms pay 1 or nothing, each with its own probability; an episode is a trial of n pulls.
 
-    The observation is constant, a Discrete of one value, so all that an agent can learn from is
-    its own last action and reward, which every agent with a memory is shown at each step. (Were a
-    pull an episode, as in the paper's words, each would cost a reset for the same information.)
+    The horizon is n. The observation is constant, a Discrete of one value, so all that an agent can
+    learn from is its own last action and reward, which every agent with a memory is shown at each
+    step. (Were each pull an episode of its own, it would cost a reset for the same information.)
     Agents that adapt between episodes see n pulls of the same arms per episode.
 
     Args:

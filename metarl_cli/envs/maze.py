@@ -18,7 +18,7 @@ from gymnasium.spaces import Box, Discrete
 
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.checks import require_positive
-from metarl_cli.envs.maze_map import FORWARD, NUM_ACTIONS, NUM_HEADINGS, MazeMap
+from metarl_cli.envs.maze_map import BLOCKED, FORWARD, NUM_ACTIONS, NUM_HEADINGS, MazeMap
 from metarl_cli.envs.maze_picture import side_by_side, top_view
 from metarl_cli.envs.maze_planner import best_return, optimal_steps
 
@@ -143,7 +143,11 @@ class Maze(TaskVectorEnv):
         }
 
     def optimal_steps(self) -> float:
-        """Return the exact mean length of the shortest plan that always ends at the right box."""
+        """Return the exact mean length of the shortest plan that always ends at the right box.
+
+        The plan knows where everything is, as `VectorView` tells. From images it can be carried out
+        all the same: both boxes come into view on the way back, before it matters where they are.
+        """
         return optimal_steps(self._maze)
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
@@ -156,7 +160,7 @@ class Maze(TaskVectorEnv):
         self._boxes[rows] = layouts[(uniform[:, 1] * len(layouts)).astype(np.int64)]
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        ahead = np.where(actions == FORWARD, self._maze.ahead[self._pose], -2)
+        ahead = np.where(actions == FORWARD, self._maze.ahead[self._pose], BLOCKED)
         blue, red = ahead == self._boxes[:, 0], ahead == self._boxes[:, 1]
         touched = blue | red
         pose = np.where(touched, self._pose, self._maze.next_pose[actions, self._pose])

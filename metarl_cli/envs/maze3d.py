@@ -1,8 +1,8 @@
 """A maze through the eyes of the agent.
 
-Camera, wall height and boxes are after MiniWorld (Chevalier-Boisvert et al. 2023,
-arXiv:2306.13831), in which Maze3D of IMPORT is set; each side of the world has its own wall, as in
-MTEnv's version, so that an agent can tell where it looks.
+Camera and wall height are MiniWorld's (Chevalier-Boisvert et al. 2023, arXiv:2306.13831), on which
+MTEnv's two-goal maze is built. As there, each side of the world has its own wall, so that an agent
+can tell where it looks.
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.envs.contact import ContactCost
+from metarl_cli.envs.dynamics import NOMINAL, RandomDynamics
 from metarl_cli.envs.health import Healthy
+from metarl_cli.envs.mujoco_view import ABOVE, SIDE, SceneView
 from metarl_cli.envs.objectives import Motion, Objective, mean_reward_at_rest
 from metarl_cli.envs.physics import LARGEST
 from metarl_cli.envs.random_rows import RowRandom
@@ -84,6 +85,8 @@ class MujocoTaskEnv(TaskVectorEnv):
         render_mode: None or "rgb_array".
         healthy: arguments of `Healthy`; None for robots that cannot fall.
         contact_cost: arguments of `ContactCost`; None for no such cost.
+        dynamics: arguments of `RandomDynamics`, whose exponents follow the objective's numbers in
+            the task; None for the robot as it is.
     """
 
     def __init__(
@@ -102,10 +105,14 @@ class MujocoTaskEnv(TaskVectorEnv):
         render_mode: str | None = None,
         healthy: dict | None = None,
         contact_cost: dict | None = None,
+        dynamics: dict | None = None,
     ) -> None:
         require_positive(frame_skip=frame_skip, horizon=horizon)
         require_not_negative(control_cost=control_cost)
+        if dynamics and "center_of_mass" in (velocity, *observation):
+            raise ValueError("dynamics: the center of mass is known for the nominal masses only")
         self._objective = objective
+        self._view: SceneView | None = None
         self._frame_skip = frame_skip
         self._control_cost = control_cost
         self._reset_noise = ResetNoise(**reset_noise)
@@ -122,13 +129,14 @@ class MujocoTaskEnv(TaskVectorEnv):
         )
         self._physics = self._robot.physics
         self._qpos, self._qvel = self._robot.qpos, self._robot.qvel
+        self._dynamics = RandomDynamics(self._physics, **(dynamics or NOMINAL))
         self.info_keys = self._info_keys()
-        self.all_tasks = objective.all_tasks
+        self.all_tasks = None if dynamics else objective.all_tasks
         super().__init__(
             observation_space=Box(-LARGEST, LARGEST, (self._robot.observation_size,), np.float32),
             action_space=self._robot.action_space,
-            task_space=objective.task_space,
-            task_names=objective.task_names,
+            task_space=_join(objective.task_space, self._dynamics.task_space),
+            task_names=(*objective.task_names, *self._dynamics.task_names),
             horizon=horizon,
             num_envs=num_envs,
             render_mode=render_mode,
@@ -157,19 +165,31 @@ class MujocoTaskEnv(TaskVectorEnv):
         )
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return self._objective.tasks_from_uniform(uniform)
+        goals, exponents = self._split(uniform)
+        parts = (
+            self._objective.tasks_from_uniform(goals),
+            self._dynamics.tasks_from_uniform(exponents),
+        )
+        return np.concatenate(parts, axis=1)
+
+    def _split(self, tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Part the objective's columns of `[num, D]` from those of the dynamics."""
+        size = len(self._objective.task_names)
+        return tasks[:, :size], tasks[:, size:]
 
     def _initialize(self, rows: np.ndarray) -> None:
         noise, robot = self._reset_noise, self._robot
         positions = noise.draw_positions(self._random, robot.qpos.shape[1], rows)
         velocities = noise.draw_velocities(self._random, robot.qvel.shape[1], rows)
+        self._dynamics.apply(self._split(self.tasks)[1][rows], rows)
         robot.begin(rows, positions, velocities)
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
         robot = self._robot
         controls = robot.controls(actions)
         velocity = robot.move(controls, rows, self._frame_skip)
-        goal, report = self._objective.reward(Motion(robot.position, velocity), self.tasks)
+        motion = Motion(robot.position, velocity)
+        goal, report = self._objective.reward(motion, self._split(self.tasks)[0])
         terms = {
             "reward_goal": goal,
             "reward_control": -self._control_cost * np.einsum("ba,ba->b", controls, controls),
@@ -192,13 +212,23 @@ class MujocoTaskEnv(TaskVectorEnv):
         return self._robot.observe()
 
     def draw(self, row: int = 0) -> np.ndarray:
-        """Return a picture of one row, uint8 `[height, width, 3]`."""
-        data = mujoco.MjData(self._physics.model)
-        data.qpos[:] = self._qpos[row]
-        mujoco.mj_forward(self._physics.model, data)
-        with mujoco.Renderer(self._physics.model, 240, 320) as renderer:
-            renderer.update_scene(data)
-            return renderer.render()
+        """Return a picture of one row, uint8 `[height, width, 3]`; goals that are places show."""
+        if self._view is None:
+            camera = SIDE if self._robot.axes == 1 else ABOVE
+            self._view = SceneView(self._physics.model, camera)
+        radius = self._objective.goal_radius
+        goals = [] if radius is None else [(*self.tasks[row, :2], 0.0, radius)]
+        return self._view.picture(self._qpos[row], goals)
+
+    def close_extras(self, **_: object) -> None:
+        """Release what pictures needed."""
+        if self._view is not None:
+            self._view.close()
+
+
+def _join(first: Box, second: Box) -> Box:
+    low, high = (first.low, second.low), (first.high, second.high)
+    return Box(np.concatenate(low), np.concatenate(high), dtype=np.float64)
 
 
 def _draw(random: RowRandom, kind: str, size: int, rows: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ class Objective(Protocol):
     task_names: tuple[str, ...]  # [D]
     all_tasks: np.ndarray | None  # [num, D] if there are finitely many
     info_keys: tuple[str, ...]  # the keys of its report
+    goal_radius: float | None  # of the goals in pictures, m, if tasks are places (x, y)
 
     def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         """Map `[num, D]` numbers from U[0, 1) to tasks `[num, D]`."""
@@ -52,6 +53,7 @@ class Velocity:
     task_names = ("target_velocity",)
     all_tasks = None
     info_keys = ()
+    goal_radius = None
 
     def __init__(
         self, *, velocity_range: Sequence[float], error: Literal["absolute", "squared"]
@@ -78,6 +80,7 @@ class Direction:
     all_tasks = np.array([[-1.0], [1.0]])
     task_space = Box(-1.0, 1.0, (1,), np.float64)
     info_keys = ()
+    goal_radius = None
 
     def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         """Map `[num, 1]` to -1 and +1, equally likely."""
@@ -95,6 +98,7 @@ class Forward:
     all_tasks = None
     task_space = Box(-1.0, 1.0, (0,), np.float64)
     info_keys = ()
+    goal_radius = None
 
     def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         """Return `uniform` `[num, 0]`: there is nothing to choose."""
@@ -118,6 +122,7 @@ class Heading:
     all_tasks = None
     task_space = Box(-1.0, 1.0, (2,), np.float64)
     info_keys = ()
+    goal_radius = None
 
     def __init__(self, *, weight: float) -> None:
         require_positive(weight=weight)
@@ -144,6 +149,7 @@ class DiscGoal:
     task_names = ("goal_x", "goal_y")
     all_tasks = None
     info_keys = ()
+    goal_radius = 0.2  # there is no region: a mark of some size
 
     def __init__(self, *, radius: float) -> None:
         require_positive(radius=radius)
@@ -188,6 +194,7 @@ class SemicircleGoal:
         require_positive(radius=radius, reach=reach)
         require_choice("distance", distance, ("euclidean", "manhattan"))
         self._radius, self._reach, self._dense = radius, reach, dense
+        self.goal_radius = reach
         self._distance = _euclidean if distance == "euclidean" else _manhattan
         self.info_keys = ("reward_sparse" if dense else "reward_dense", "success")
         self.task_space = Box(

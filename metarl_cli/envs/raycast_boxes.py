@@ -72,9 +72,9 @@ def _hits(view: View, boxes: Boxes, wall_depth: np.ndarray) -> _Hits:
     ray_z = view.ray_z[row] * axis_x - view.ray_x[row] * axis_z
     enter_x, leave_x = _slab(x, ray_x, fields["depth"])
     enter_z, leave_z = _slab(z, ray_z, fields["width"])
-    enter = np.maximum(enter_x, enter_z)
+    enter = np.maximum(np.maximum(enter_x, enter_z), NEAR)
     leave = np.minimum(np.minimum(leave_x, leave_z), wall_depth[row])
-    pair, column = np.nonzero((enter < leave) & (enter > NEAR))
+    pair, column = np.nonzero(enter < leave)
     return _Hits(
         row=row[pair],
         column=column,
@@ -125,6 +125,7 @@ def _sides(hits: _Hits, view: View, atlas: Atlas) -> _Pixels:
     normal_x, normal_z = np.where(lengthwise, cos, sin), np.where(lengthwise, -sin, cos)
     strip.start += atlas.shade(brightness(outwards * normal_x, outwards * normal_z))
     first, last = view.rows_between(boxes["bottom"], boxes["top"], hits.depth)
+    last[hits.depth <= NEAR] = 0  # the camera stands over or under the box
     hit, pixel_row = _spread(first, last)
     depth = hits.depth[hit]
     height = view.camera.eye_height + view.rise[pixel_row] * depth

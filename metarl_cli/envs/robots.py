@@ -1,4 +1,4 @@
-"""The robots: MuJoCo models from the installed gymnasium package, and what to know of each.
+"""The robots: MuJoCo models, most from the installed gymnasium package, and what to know of each.
 
 A change to gymnasium's file is a fact about the source that ran it so: MAML on rllab (Finn et al.
 2017), MAESN (Gupta et al. 2018), the random-dynamics walkers of PEARL (Rakelly et al. 2019).
@@ -20,13 +20,14 @@ import numpy as np
 class Robot:
     """Facts about one model file, and changes to it (None: as it is)."""
 
-    xml: str  # file name in gymnasium's assets
+    xml: str  # file name in gymnasium's assets, or in our own
     axes: int  # leading coordinates of qpos that are the root's place: x, or x and y; next is z
     timestep_s: float | None = None  # of the physics
     gear: float | None = None  # of all motors, N m per unit of control
     solimp: tuple[float, ...] | None = None  # contact impedance of all geoms
     start_numeric: str | None = None  # the model's custom numbers that are the start pose
     scaled_actions: bool = False  # actions in [-1, 1] stand for the whole range of the controls
+    own: bool = False  # whether the file is in our own assets
 
 
 ROBOTS = {
@@ -47,6 +48,7 @@ ROBOTS = {
     ),
     "ant_low_gear": Robot(xml="ant.xml", axes=2, gear=30.0),  # MAESN's
     "humanoid": Robot(xml="humanoid.xml", axes=2, scaled_actions=True),
+    "wheeled": Robot(xml="wheeled.xml", axes=2, scaled_actions=True, own=True),  # MAESN's
 }
 
 # Bytes of scratch memory per MjData (by default 14 MB): the humanoid was seen to use 32 kB.
@@ -70,9 +72,7 @@ def compile_model(
         torso_sensors: kinds of sensors to attach to the torso. They make MuJoCo compute what they
             read, for the whole body, at every stage that reaches them.
     """
-    package = find_spec("gymnasium")
-    assert package is not None and package.origin is not None
-    folder = Path(package.origin).parent / "envs" / "mujoco" / "assets"
+    folder = Path(__file__).parent / "assets" if robot.own else _gymnasiums_assets()
     spec = mujoco.MjSpec.from_file(str(folder / robot.xml))
     spec.memory = _MEMORY
     _change(spec, robot)
@@ -99,6 +99,12 @@ def control_scale(model: mujoco.MjModel, robot: Robot) -> np.ndarray:
         return np.ones(model.nu)
     assert np.array_equal(model.actuator_ctrlrange[:, 0], -model.actuator_ctrlrange[:, 1])
     return model.actuator_ctrlrange[:, 1].copy()
+
+
+def _gymnasiums_assets() -> Path:
+    package = find_spec("gymnasium")
+    assert package is not None and package.origin is not None
+    return Path(package.origin).parent / "envs" / "mujoco" / "assets"
 
 
 def _change(spec: mujoco.MjSpec, robot: Robot) -> None:

@@ -20,7 +20,7 @@ _FARTHEST = 5.0  # standard deviations at which drawn reward means are cut off, 
 
 
 class TabularMDP(TaskVectorEnv):
-    """`num_states` states, `num_actions` actions, a trial of several episodes in the same MDP.
+    """Unknown rewards of each state and action, unknown transitions; episodes of a few steps.
 
     A task is the mean rewards `[S * A]`, then the weights of the next states `[S * A * S]`, both in
     the order of states, then actions. Drawn weights are probabilities; any others that are not

@@ -125,8 +125,8 @@ class Atlas:
         self._shade_stride = size
 
     def level(self, texture: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """Return the level whose texels are closest in size to a pixel's `footprint`, in m."""
-        ratio = np.sqrt(2) * footprint / self.texel[texture]
+        """Return the coarsest level with texels no larger than a pixel's `footprint`, in m."""
+        ratio = footprint / self.texel[texture]
         return np.clip(np.frexp(ratio)[1] - 1, 0, self.num_levels - 1)
 
     def scale(self, texture: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-from metarl_cli.commands.bench import measure, run
+import numpy as np
+from gymnasium.spaces import Discrete
+
+from metarl_cli.commands.bench import measure, run, stepping
 from metarl_cli.config import compose
 
 
@@ -16,6 +19,29 @@ def test_contestants_take_turns_and_the_median_rate_counts():
     assert rates["b"] > 5 * rates["a"]
     turns = [x for i, x in enumerate(calls) if i == 0 or x != calls[i - 1]]
     assert turns == ["a", "b"] * 4  # a warm-up and three rounds
+
+
+def test_episode_that_ends_starts_again_at_once_without_the_others():
+    class Env:
+        single_action_space = Discrete(2)
+        resets = ()
+        steps = 0
+
+        def reset(self, **settings):
+            self.resets = (*self.resets, settings)
+
+        def step(self, _actions):
+            self.steps += 1
+            nobody = np.zeros(2, bool)
+            fallen = np.array([self.steps == 2, False])
+            return None, None, fallen, nobody, {}
+
+    env = Env()
+    go = stepping(env, 2)
+    assert [go() for _ in range(3)] == [2, 2, 2]
+    first, second = env.resets
+    assert first == {"seed": 0}
+    assert second["options"]["reset_mask"].tolist() == [True, False]
 
 
 def test_bench_prints_ratios_and_the_parts_of_an_iteration(capsys):

@@ -136,6 +136,18 @@ def test_right_box_pays_one_wrong_box_costs_one_and_both_end_the_episode():
     np.testing.assert_array_equal(env._pose, before)  # a box is solid
 
 
+def test_agent_that_has_arrived_stays_there_in_pictures_as_well():
+    env = small(num_envs=2)
+    env.reset(seed=0, options={"task": [0.0]})
+    env._pose[:] = pose_of(env._maze, 5, 2, EAST), pose_of(env._maze, 4, 2, WEST)
+    env._boxes[:] = [env._maze.ahead[env._pose[0]], env._maze.ahead[pose_of(env._maze, 4, 2, 6)]]
+    env.step(np.array([FORWARD, FORWARD]))
+    arrived, walking = env.draw(0), env.draw(1)
+    env.step(np.array([TURN_LEFT, TURN_LEFT]))
+    np.testing.assert_array_equal(env.draw(0), arrived)
+    assert (env.draw(1) != walking).any()
+
+
 def test_shortest_plan_of_a_corridor_counted_by_hand():
     maze = maze_of(CORRIDOR)
     first = pose_of(maze, 4, 2, WEST)

@@ -3,7 +3,7 @@ import pytest
 
 from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.maze3d import CameraView, wall_segments
-from metarl_cli.envs.maze_map import BLOCKED, NUM_HEADINGS, MazeMap
+from metarl_cli.envs.maze_map import BLOCKED, FORWARD, NUM_HEADINGS, MazeMap
 from metarl_cli.envs.maze_planner import STEPS, UNKNOWN, action_costs, cost_to_go
 
 EAST, WEST = 0, 4
@@ -117,6 +117,38 @@ def test_same_world_as_maze2d_so_the_same_optimal_policy_succeeds():
     assert (success == 1).all()
     assert seen.optimal_steps() == flat.optimal_steps() == pytest.approx(19.0, abs=0.5)
     assert length.mean() == pytest.approx(19.0, abs=2)
+
+
+def test_boxes_come_into_view_before_the_optimal_plan_needs_them(env):
+    maze = env._maze
+    num = len(maze.layouts)
+    way_back = [pose_of(maze, x, 5, EAST) for x in (2, 3, 4)]
+    every = make_vector_env(name="maze3d", num_envs=num)
+    every.reset(seed=0)
+    every._pose[:], every._boxes[:] = way_back[1], maze.layouts
+    images = every._observe()
+    assert (is_blue(images).sum(axis=(1, 2)) > 20).all()
+    assert (is_red(images).sum(axis=(1, 2)) > 20).all()
+    cost = cost_to_go(maze, STEPS)
+    actions = action_costs(maze, STEPS, cost).argmin(axis=0)
+    # Going to the grey box takes as long in any layout as with boxes in all places at once ...
+    first_leg = steps_to_the_cue_past_all_places(maze)
+    asking = pose_of(maze, 2, 5, WEST)
+    in_layout = cost[UNKNOWN] - cost[UNKNOWN][:, [asking]]
+    assert (in_layout[:, maze.start_poses] == first_leg[maze.start_poses]).all()
+    # ... and back from there only one way is best: turn round and leave.
+    assert (np.diff([cost[:UNKNOWN, :, pose] for pose in way_back], axis=0) == -1).all()
+    assert (actions[:UNKNOWN, :, way_back[:2]] == FORWARD).all()
+
+
+def steps_to_the_cue_past_all_places(maze):
+    next_pose = maze.next_pose.copy()
+    at_place = np.isin(maze.ahead, maze.layouts)
+    next_pose[FORWARD, at_place] = np.flatnonzero(at_place)
+    steps = np.where(maze.in_range, 0.0, np.inf)
+    for _ in range(maze.num_poses):
+        steps = np.minimum(steps, 1 + steps[next_pose].min(axis=0))
+    return steps
 
 
 def test_images_repeat_for_those_who_do_not_move_and_belong_to_the_caller(env):

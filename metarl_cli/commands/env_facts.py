@@ -1,0 +1,76 @@
+"""What an environment says of itself, in words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gymnasium.spaces import Box, Dict, Space
+
+from metarl_cli.envs.base import TaskVectorEnv
+
+_MOST_NAMES = 6  # task parameters named one by one; of more, only the first and the last are
+
+
+def env_facts(env: TaskVectorEnv, tasks: Mapping[str, Any]) -> dict[str, str]:
+    """Return spaces, hidden task, task sets, horizon, info and anchors, one line each.
+
+    Args:
+        env: the environment.
+        tasks: its `tasks` section: mode, num_train, num_test.
+    """
+    facts = {
+        "observation": _space(env.env_spec.observation),
+        "action": _space(env.env_spec.action),
+        "hidden task": _parameters(env.task_names, env.env_spec.task),
+        "tasks": _task_sets(env, tasks),
+        "horizon": f"{env.horizon} steps",
+        "info": ", ".join(env.info_keys),
+    }
+    anchors = env.anchors()
+    if anchors:
+        facts["mean return"] = "; ".join(
+            f"{policy} {_per_episode(returns)}" for policy, returns in anchors.items()
+        )
+    return facts
+
+
+def _space(space: Space[Any]) -> str:
+    if isinstance(space, Dict):
+        return "; ".join(f"{key}: {_space(part)}" for key, part in space.spaces.items())
+    if not isinstance(space, Box):
+        return str(space)
+    return f"{space.dtype} {space.shape} from {space.low.min():g} to {space.high.max():g}"
+
+
+def _parameters(names: Sequence[str], space: Box) -> str:
+    """Name the parameters of a task with their bounds, neighbours of equal bounds together."""
+    bounds = list(zip(space.low.tolist(), space.high.tolist(), strict=True))
+    parts = []
+    for (low, high), group in itertools.groupby(range(len(names)), key=bounds.__getitem__):
+        same = [names[index] for index in group]
+        if len(same) > _MOST_NAMES:
+            same = [f"{same[0]} ... {same[-1]} ({len(same)})"]
+        parts.append(f"{', '.join(same)} in [{low:g}, {high:g}]")
+    return "; ".join(parts)
+
+
+def _task_sets(env: TaskVectorEnv, tasks: Mapping[str, Any]) -> str:
+    """Say which tasks are for training and which for testing."""
+    fixed = "" if tasks["mode"] == "fresh" else f"{tasks['num_train']} fixed ones of "
+    if env.all_tasks is None:
+        training = fixed or "fresh ones of "
+        return f"training: {training}infinitely many; testing: {tasks['num_test']} others"
+    total = len(env.all_tasks)
+    if env.test_tasks is None:
+        num_test = min(tasks["num_test"], total)
+        return f"training: {fixed}all {total}; testing: {num_test} of the same"
+    held_out = len(env.test_tasks)
+    num_test = min(tasks["num_test"], held_out)
+    return f"training: {fixed}{total - held_out}; testing: {num_test} of {held_out} others"
+
+
+def _per_episode(returns: Sequence[float]) -> str:
+    """Return the mean returns of episodes 1, 2, ...: `4.00 > 11.07`."""
+    return " > ".join(f"{value:.2f}" for value in returns)

@@ -91,6 +91,12 @@ class Boxes:
         """Rows of the batch that are told apart: 1 if all rows have the same boxes."""
         return len(self.fields["x"])
 
+    def rows(self, rows: slice) -> Boxes:
+        """Return the boxes of some rows of the batch."""
+        if self.num_rows == 1:
+            return self
+        return Boxes(**{name: values[rows] for name, values in self.fields.items()})
+
     def at(self, row: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
         """Return the fields of some boxes, `[N]` each, by row of the batch and number."""
         row = row if self.num_rows > 1 else np.zeros_like(row)

@@ -273,3 +273,12 @@ def test_textures_have_sides_of_powers_of_two():
     with pytest.raises(ValueError, match="powers of two"):
         Texture(np.zeros((3, 4, 3), np.uint8), 1.0)
     assert bricks((150, 60, 50), (200, 200, 200)).pixels.shape == (32, 64, 3)
+
+
+def test_impossible_cameras_are_refused():
+    with pytest.raises(ValueError, match="eye_height: got 3"):
+        RayCaster(world(), Camera(width=8, height=6, vertical_fov=1.0, eye_height=3.0))
+    with pytest.raises(ValueError, match="field_of_view: got 180"):
+        Camera(width=8, height=6, vertical_fov=np.pi, eye_height=1.0)
+    with pytest.raises(ValueError, match="image_height: got 0"):
+        Camera(width=8, height=0, vertical_fov=1.0, eye_height=1.0)

@@ -105,7 +105,8 @@ class _Planes:
         texture = np.where(up, world.ceiling_texture, world.floor_texture)
         distance = np.where(up, world.wall_height - camera.eye_height, camera.eye_height)
         depth = np.minimum(distance / np.maximum(np.abs(rise), 1e-9), FAR)
-        level = atlas.level(texture, depth * camera.pixel * np.sqrt(depth / distance))
+        footprint = depth * camera.pixel * np.sqrt(depth / distance)
+        level = atlas.level(texture, np.sqrt(2) * footprint)  # a little smoother than walls
         scale = atlas.scale(texture, level)  # texels per metre
         self._scale = scale.astype(np.float32)[:, None]
         self._reach = (scale * depth).astype(np.float32)[:, None]  # texels per unit of a ray

@@ -11,7 +11,7 @@ from metarl_cli.envs.sign import END, FORWARD, LEFT, OBJECTS, RIGHT, WALLS
 
 BLUE, RED, GREEN = 0.0, 1.0, 2.0
 BOX, KEY = 0, 1
-TOUCH = np.array([1.736, 1.906])  # box .566 or key .736 + agent .4 + 1.1 * .7
+TOUCH = np.array([1.73569, 1.906])  # box .56569 or key .736 + agent .4 + 1.1 * .7
 TINY = {"image_width": 8, "image_height": 6}  # where nobody looks
 EAST, NORTH = 0.0, np.pi / 2
 

@@ -115,6 +115,7 @@ class SignNav(TaskVectorEnv):
         self._pose = np.zeros((num_envs, 3))  # x, z, heading
         self._object_heading = np.zeros((num_envs, *OBJECTS.shape[:2]))
         self._instruction = np.zeros(num_envs, np.int64)
+        self._boxes = self._furniture(np.arange(num_envs))
         self._images = np.zeros((num_envs, image_height, image_width, 3), np.uint8)
         self._moved = np.zeros(num_envs, bool)  # since the image was rendered
 
@@ -156,6 +157,7 @@ class SignNav(TaskVectorEnv):
         self._instruction[rows] = np.floor(len(SHAPES) * uniform[:, 3])
         headings = np.pi * (2 * uniform[:, 4:] - 1)
         self._object_heading[rows] = headings.reshape(-1, *OBJECTS.shape[:2])
+        self._boxes.table[:, rows] = self._furniture(rows).table
         self._moved[rows] = True
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
@@ -189,7 +191,7 @@ class SignNav(TaskVectorEnv):
 
     def _observe(self) -> Arrays:
         moved = np.flatnonzero(self._moved)
-        self._images[moved] = self._ray_caster.render(self._pose[moved], self._boxes(moved))
+        self._images[moved] = self._ray_caster.render(self._pose[moved], self._boxes.rows(moved))
         self._moved[:] = False
         return {"image": self._images.copy(), "instruction": self._instruction.copy()}
 
@@ -207,13 +209,13 @@ class SignNav(TaskVectorEnv):
             colour=colour,
             instruction=int(self._instruction[row]),
             half_view=float(np.arctan(camera.width / 2 * camera.pixel)),
-            image=self._ray_caster.render(self._pose[rows], self._boxes(rows))[0],
+            image=self._ray_caster.render(self._pose[rows], self._boxes.rows(rows))[0],
         )
 
     def _colour(self, rows: np.ndarray) -> np.ndarray:
         return self.tasks[rows, 0].astype(np.int64)
 
-    def _boxes(self, rows: np.ndarray) -> Boxes:
+    def _furniture(self, rows: np.ndarray) -> Boxes:
         """All objects and the sign, `[rows, K]`."""
         heading, colour = self._object_heading[rows], self._colour(rows)[:, None]
         textures = np.arange(3)

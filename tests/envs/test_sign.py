@@ -28,6 +28,12 @@ def started(poses, colours, instructions, **settings):
     return env
 
 
+def furnish(env):
+    """Let pictures follow tasks and headings that a test has changed."""
+    env._boxes.table[:] = env._furniture(np.arange(env.num_envs)).table
+    env._moved[:] = True
+
+
 def test_right_object_is_plus_one_every_other_minus_one():
     before = [1.0 + TOUCH[KEY] + 0.69, 9.0, np.pi]  # comes to the green key from the east
     env = started([before] * 3, [GREEN, GREEN, RED], [KEY, BOX, KEY], **TINY)
@@ -90,6 +96,7 @@ def test_only_the_sign_shows_the_colour():
     poses = [[4.5, 4, NORTH]] * 3 + [[4, 10, EAST]] * 3
     env = started(poses, [BLUE, RED, GREEN] * 2, [BOX] * 6)
     env._object_heading[:] = 0.3
+    furnish(env)
     image = env.step(np.full(6, FORWARD))[0]["image"].astype(int)
     np.testing.assert_array_equal(image[0], image[1])
     np.testing.assert_array_equal(image[0], image[2])
@@ -177,9 +184,11 @@ def read(env):
     seen, tasks = env._observe()["image"].copy(), env.tasks.copy()
     same = np.zeros((env.num_envs, 3), bool)
     for colour in range(3):
-        env.tasks[:], env._moved[:] = colour, True
+        env.tasks[:] = colour
+        furnish(env)
         same[:, colour] = (env._observe()["image"] == seen).all(axis=(1, 2, 3))
-    env.tasks[:], env._moved[:] = tasks, True
+    env.tasks[:] = tasks
+    furnish(env)
     return np.where(same.sum(axis=1) == 1, same.argmax(axis=1), -1)
 
 

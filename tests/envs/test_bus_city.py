@@ -104,6 +104,14 @@ def test_ending_early_costs_all_steps_that_were_left(steps_before):
     assert terminated[0] and not truncated[0] and info["success"][0] == 0
 
 
+def test_nothing_happens_after_the_end():
+    env, _ = city()
+    walk(env, UP, END)
+    picture = env.draw()
+    walk(env, RIDE, LEFT)
+    np.testing.assert_array_equal(env.draw(), picture)
+
+
 def test_map_shows_the_city_and_only_there():
     env = make("bus_city_map", 24)
     obs, _ = env.reset(seed=0, options={"task": env.all_tasks})

@@ -98,6 +98,14 @@ def test_ending_early_costs_all_steps_that_were_left(steps_before):
     assert terminated[0] and not truncated[0] and info["success"][0] == 0
 
 
+def test_nothing_happens_after_the_end():
+    env = begin([1, 2, 3], [2, 1])
+    play(env, RIGHT, END)
+    picture = env.draw()
+    play(env, PICK, LEFT)
+    np.testing.assert_array_equal(env.draw(), picture)
+
+
 def test_recipes_name_what_is_in_the_drawers():
     env = kitchen(num_envs=900)
     obs, _ = env.reset(seed=0, options={"task": [3, 0, 2]})

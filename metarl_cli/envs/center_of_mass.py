@@ -92,12 +92,14 @@ class SpatialCenterOfMass:
             turned = level.turn(sums[level.bodies], self._qpos, self._qvel)
             for body, parent in enumerate(level.parents):
                 sums[parent] += turned[body]
-        arm, rate = sums[1].transpose(1, 2, 0)  # [B, 3] each, in the frame of the root
-        rotation = _matrix(self._qpos[:, 3:7])
-        self.rotation[:] = rotation.reshape(num_envs, 9)
-        rate = rate + np.cross(self._qvel[:, 3:6], arm)
-        self.position[:] = self._qpos[:, :3] + np.einsum("bij,bj->bi", rotation, arm)
-        self.velocity[:] = self._qvel[:, :2] + np.einsum("bij,bj->bi", rotation[:, :2], rate)
+        arm, rate = sums[1].swapaxes(0, 1)  # [3, B] each, in the frame of the root
+        rate = rate + _cross(self._qvel[:, 3:6].T, arm)
+        rows = _matrix(self._qpos[:, 3:7])
+        for i, (x, y, z) in enumerate(rows):
+            self.position[:, i] = self._qpos[:, i] + (x * arm[0] + y * arm[1] + z * arm[2])
+            self.rotation[:, 3 * i : 3 * i + 3] = np.stack([x, y, z], axis=1)
+        for i, (x, y, z) in enumerate(rows[:2]):
+            self.velocity[:, i] = self._qvel[:, i] + (x * rate[0] + y * rate[1] + z * rate[2])
 
 
 class _Level:
@@ -107,22 +109,35 @@ class _Level:
         joints = model.body_jntadr[bodies]
         self.bodies, self.parents = bodies, parents[bodies].tolist()
         self._angles, self._rates = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
-        self._cross = np.cross(np.eye(3), model.jnt_axis[joints][:, None])  # axis x ...: [n, 3, 3]
+        self._axes = model.jnt_axis[joints].T[..., None, None]  # [3, n, 1, 1]
 
     def turn(self, vectors: np.ndarray, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
         """Rotate vectors and their rates `[n, 3, 2, B]` from the bodies' frames to the parents'.
 
         Rodrigues' formula; a vector that turns changes at the rate of the hinge times axis x it.
         """
-        angle = qpos[:, self._angles].T[:, None, None]  # [n, 1, 1, B]
+        angle = np.ascontiguousarray(qpos[:, self._angles].T)[:, None, None]  # [n, 1, 1, B]
         once = self._times_axis(vectors)
         turned = vectors + np.sin(angle) * once
         turned += (1.0 - np.cos(angle)) * self._times_axis(once)
-        turned[:, :, 1] += qvel[:, self._rates].T[:, None] * self._times_axis(turned[:, :, 0])
+        turned[:, :, 1] += (
+            qvel[:, self._rates].T[:, None] * self._times_axis(turned[:, :, :1])[:, :, 0]
+        )
         return turned
 
     def _times_axis(self, vectors: np.ndarray) -> np.ndarray:
-        return (self._cross @ vectors.reshape(*vectors.shape[:2], -1)).reshape(vectors.shape)
+        return _cross(self._axes, vectors.swapaxes(0, 1)).swapaxes(0, 1)
+
+
+def _cross(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return left x right, whose first axis is x, y, z.
+
+    Unlike matrix products, plain ones do not depend on how many environments there are.
+    """
+    out = np.empty(np.broadcast_shapes(left.shape, right.shape))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        out[i] = left[j] * right[k] - left[k] * right[j]
+    return out
 
 
 def _arms(model: mujoco.MjModel) -> np.ndarray:
@@ -146,15 +161,16 @@ def _levels(model: mujoco.MjModel, parents: np.ndarray) -> list[_Level]:
     return [_Level(model, group, parents) for group in groups]
 
 
-def _matrix(quaternion: np.ndarray) -> np.ndarray:
-    """Return the rotations `[B, 3, 3]` of quaternions `[B, 4]` of any length but 0."""
-    w, x, y, z = quaternion.T / np.sqrt(np.einsum("bq,bq->b", quaternion, quaternion))
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+def _matrix(quaternion: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the rows of the rotations, entries `[B]`, of quaternions `[B, 4]` of any length."""
+    w, x, y, z = quaternion.T
+    length = np.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w / length, x / length, y / length, z / length
+    return [
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     ]
-    return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _is_planar(model: mujoco.MjModel) -> bool:

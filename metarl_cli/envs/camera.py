@@ -87,4 +87,4 @@ class View:
         camera = self.camera
         above_horizon = (height - camera.eye_height) / (depth * camera.pixel)  # pixels
         row = np.ceil(camera.height / 2 - 0.5 - above_horizon)
-        return np.clip(row, 0, camera.height).astype(np.int32)
+        return np.clip(row, 0, camera.height).astype(np.int16)

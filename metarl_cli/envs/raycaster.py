@@ -70,7 +70,7 @@ class RayCaster:
         height = rise[:, None] * wall_depth[:, None]  # above the eye, [b, h, w]
         height += np.float32(self.camera.eye_height)
         first, last = view.rows_between(0.0, self.world.wall_height, depth)
-        row = np.arange(self.camera.height, dtype=np.int32)[:, None]
+        row = np.arange(self.camera.height, dtype=np.int16)[:, None]
         index = self._planes.look_up(view)
         seen = (first[:, None] <= row) & (row < last[:, None])
         np.copyto(index, strip[:, None].index(height), where=seen)

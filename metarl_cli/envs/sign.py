@@ -122,13 +122,13 @@ class SignNav(TaskVectorEnv):
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the returns of ending at once and, if time suffices, of two that go straight.
 
-        "blind guess" goes to an object of the right shape in a random colour, "oracle" is told the
+        "blind_guess" goes to an object of the right shape in a random colour, "oracle" is told the
         colour (DREAM reaches it by reading the sign in the first episode of a trial).
         """
-        known: dict[str, tuple[float, ...]] = {"end at once": (0.0,)}
+        known: dict[str, tuple[float, ...]] = {"end_at_once": (0.0,)}
         if self.horizon >= self._longest_way():
             guess = (1.0 - (len(WORDS) - 1)) / len(WORDS)
-            known |= {"blind guess": (guess,), "oracle": (1.0,)}
+            known |= {"blind_guess": (guess,), "oracle": (1.0,)}
         return known
 
     def _longest_way(self) -> int:

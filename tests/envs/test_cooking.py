@@ -94,7 +94,7 @@ def test_ending_early_costs_all_steps_that_were_left(steps_before):
     env.reset(seed=0)
     total = sum(env.step(np.array([STAY]))[1][0] for _ in range(steps_before))
     _, reward, terminated, truncated, info = env.step(np.array([END]))
-    assert total + reward[0] == pytest.approx(-2.0) == env.anchors()["stand still"][0]
+    assert total + reward[0] == pytest.approx(-2.0) == env.anchors()["stand_still"][0]
     assert terminated[0] and not truncated[0] and info["success"][0] == 0
 
 

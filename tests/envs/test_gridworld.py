@@ -137,7 +137,7 @@ def test_where_no_plan_is_perfect_no_bayes_optimum_is_claimed():
 
 def test_an_episode_too_short_for_any_goal_is_worth_standing_still():
     anchors = grid(size=5, goals="sides_and_top", start=(2, 0), horizon=1).anchors()
-    assert anchors["oracle"] == anchors["stand still"] == (0.0,)
+    assert anchors["oracle"] == anchors["stand_still"] == (0.0,)
     assert anchors["bayes_optimal"] == (0.0, 0.0)
 
 
@@ -148,7 +148,7 @@ def test_standing_still_and_random_walks_are_worth_what_the_anchors_say(name):
     env.reset(seed=0)
     anchors = env.anchors()
     still = returns(env, lambda obs, _: np.full(len(obs), STAY))
-    assert still == pytest.approx(anchors["stand still"][0])
+    assert still == pytest.approx(anchors["stand_still"][0])
     walk = returns(env, lambda obs, _: rng.integers(5, size=len(obs)))
     assert walk == pytest.approx(anchors["random"][0], abs=0.03)  # standard error below .01
 

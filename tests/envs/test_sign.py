@@ -106,11 +106,11 @@ def test_only_the_sign_shows_the_colour():
 
 def test_anchors_need_enough_steps():
     assert make(1).anchors() == {
-        "end at once": (0.0,),
-        "blind guess": (pytest.approx(-1 / 3),),
+        "end_at_once": (0.0,),
+        "blind_guess": (pytest.approx(-1 / 3),),
         "oracle": (1.0,),
     }
-    assert make(1, horizon=5).anchors() == {"end at once": (0.0,)}
+    assert make(1, horizon=5).anchors() == {"end_at_once": (0.0,)}
 
 
 def routes(poses, goals, radius, avoid):
@@ -176,7 +176,7 @@ def test_blind_guess_loses_a_third():
     guesses = np.random.default_rng(0).integers(0, 3, 3000)
     returns = walk_to_objects(env, guesses)
     assert set(returns) == {-1.0, 1.0}
-    assert abs(returns.mean() - env.anchors()["blind guess"][0]) < 0.05
+    assert abs(returns.mean() - env.anchors()["blind_guess"][0]) < 0.05
 
 
 def read(env):

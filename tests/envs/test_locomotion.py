@@ -6,6 +6,7 @@ import pytest
 
 from metarl_cli.commands.make import make_vector_env
 from metarl_cli.core.paths import conf_dir
+from metarl_cli.envs.center_of_mass import SpatialCenterOfMass
 from metarl_cli.envs.health import Healthy
 from metarl_cli.envs.mujoco import ResetNoise
 from metarl_cli.envs.objectives import (
@@ -18,7 +19,7 @@ from metarl_cli.envs.objectives import (
     Velocity,
     mean_reward_at_rest,
 )
-from metarl_cli.envs.physics import LARGEST
+from metarl_cli.envs.physics import LARGEST, Physics
 from metarl_cli.envs.robots import compile_model, find_robot
 
 ANTS = ["ant_vel", "ant_dir", "ant_dir_2d", "ant_goal", "ant_goal_ring"]
@@ -169,6 +170,19 @@ def test_rllab_ant_starts_crouched_and_sees_its_rotation_and_center_of_mass(name
         goal, bonus = (-abs(speed - 3.0), 1.05) if name == "ant_vel_maml" else (speed, 0.05)
         cost = 0.005 * np.square(action[2]).sum()
         assert not terminated[2] and reward[2] == pytest.approx(goal + bonus - cost, abs=1e-9)
+
+
+def test_center_of_mass_has_the_same_bits_at_any_batch_size():
+    rng = np.random.default_rng(0)
+    batch = SpatialCenterOfMass(Physics(compile_model(find_robot("ant_maml")), 37))
+    single = SpatialCenterOfMass(Physics(compile_model(find_robot("ant_maml")), 1))
+    batch._qpos[:], batch._qvel[:] = rng.normal(size=(37, 15)), rng.normal(size=(37, 14))
+    batch.refresh()
+    for row in (0, 20, 36):
+        single._qpos[0], single._qvel[0] = batch._qpos[row], batch._qvel[row]
+        single.refresh()
+        for name in ("position", "velocity", "rotation"):
+            np.testing.assert_array_equal(getattr(single, name)[0], getattr(batch, name)[row])
 
 
 def test_torques_of_the_rllab_ant_reach_150_newton_metres():

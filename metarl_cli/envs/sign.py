@@ -135,7 +135,8 @@ class SignNav(TaskVectorEnv):
         """Steps that suffice to touch any object from any start.
 
         Turn about, then go in two of the possible directions, at most half a turn angle off the
-        straight line, hence at most `1 / cos` of the distance and one more step for rounding.
+        straight line, hence at most `1 / cos` of the distance and one more step for rounding. That
+        leaves room for the few starts from which another object is in the way.
         """
         low, high = self._start_range()
         corners = np.array([[x, z] for x in (low[0], high[0]) for z in (low[1], high[1])])

@@ -149,7 +149,7 @@ def test_list_shows_every_group_and_an_environment(capsys: pytest.CaptureFixture
     for text in ("point_nav", "maml", "mlp", "hidden task", "goal_x", "100 steps"):
         assert text in shown
     assert "reward minus the distance" in shown  # of the class's docstring
-    assert "stand still -38.26; oracle -0.51" in shown
+    assert "stand_still -38.26; oracle -0.51" in shown
 
 
 def test_runs_are_listed_newest_first_with_their_last_evaluation(

@@ -103,10 +103,8 @@ class BernoulliBandit(TaskVectorEnv):
         canvas = Canvas((0.0, k), (-0.12 * k, 0.8 * k))
         for arm, probability in enumerate(self.tasks[row]):
             canvas.rectangle((arm + 0.2, 0.0), (arm + 0.8, 0.7 * k), LIGHT)
-            pulled = arm == self._last_arm[row]
-            if probability > 0:
-                top = 0.7 * k * probability
-                canvas.rectangle((arm + 0.2, 0.0), (arm + 0.8, top), BLUE if pulled else GREY)
+            colour = BLUE if arm == self._last_arm[row] else GREY
+            canvas.rectangle((arm + 0.2, 0.0), (arm + 0.8, 0.7 * k * probability), colour)
         canvas.line(np.array([[0.0, 0.0], [k, 0.0]]), BLACK)
         if (arm := self._last_arm[row]) >= 0:
             colour = GREEN if self._last_reward[row] else RED

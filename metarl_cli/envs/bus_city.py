@@ -99,7 +99,7 @@ class BusCity(TaskVectorEnv):
         """Return exact mean returns over all cities and goals, of shortest ways and none."""
         assert self.all_tasks is not None
         return {
-            "stand still": (self.horizon * self._step_reward,),
+            "stand_still": (self.horizon * self._step_reward,),
             "walk": (self._shortest(np.arange(SIZE**2)[None]),),
             "oracle": (self._shortest(ride_table(self.all_tasks)),),
         }

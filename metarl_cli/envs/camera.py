@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metarl_cli.envs.checks import require_positive
+
 NEAR = 1e-3  # m, depth of the closest that is seen
 FAR = 1e3  # m, depth of what no wall closes off
 
@@ -29,6 +31,12 @@ class Camera:
     height: int
     vertical_fov: float
     eye_height: float
+
+    def __post_init__(self) -> None:
+        require_positive(image_width=self.width, image_height=self.height)
+        if not 0 < self.vertical_fov < np.pi:
+            degrees = np.rad2deg(self.vertical_fov)
+            raise ValueError(f"field_of_view: got {degrees:g} degrees, expected 0 < degrees < 180")
 
     @property
     def pixel(self) -> float:
@@ -79,4 +87,4 @@ class View:
         camera = self.camera
         above_horizon = (height - camera.eye_height) / (depth * camera.pixel)  # pixels
         row = np.ceil(camera.height / 2 - 0.5 - above_horizon)
-        return np.clip(row, 0, camera.height).astype(np.int32)
+        return np.clip(row, 0, camera.height).astype(np.int16)

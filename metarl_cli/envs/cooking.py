@@ -116,7 +116,7 @@ class Cooking(TaskVectorEnv):
         horizon is too short for the farthest ones.
         """
         assert self.all_tasks is not None
-        anchors: dict[str, tuple[float, ...]] = {"stand still": (self.horizon * self._step_reward,)}
+        anchors: dict[str, tuple[float, ...]] = {"stand_still": (self.horizon * self._step_reward,)}
         distance = np.abs(DRAWERS - POT).sum(-1)
         if self.horizon >= NUM_STAGES + 4 * distance.max():
             same = self.all_tasks[:, :, None] == self.all_tasks[:, None]  # [N, drawer, other]

@@ -55,9 +55,9 @@ class Canvas:
         self._draw.ellipse(box, outline=colour, width=round(width * _SUPERSAMPLING))
 
     def rectangle(self, low: Sequence[float], high: Sequence[float], colour: Colour) -> None:
-        """Fill the axis-parallel rectangle between two corners."""
+        """Fill the axis-parallel rectangle between two corners, at least as a thin line."""
         (left, bottom), (right, top) = self._pixel(*low), self._pixel(*high)
-        self._draw.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+        self._draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), fill=colour)
 
     def polygon(self, points: np.ndarray, colour: Colour) -> None:
         """Fill a polygon of points `[n, 2]`."""

@@ -89,7 +89,7 @@ class GridNavigation(TaskVectorEnv):
         never = np.full(len(steps), self.horizon + 1)
         here = (self._goals == self._start).all(-1)
         anchors: dict[str, tuple[float, ...]] = {
-            "stand still": (self._mean_return(np.where(here, 1, never)),),
+            "stand_still": (self._mean_return(np.where(here, 1, never)),),
             "random": (self._random_return(),),
             "oracle": (oracle,),
         }

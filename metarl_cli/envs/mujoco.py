@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -202,7 +203,7 @@ class MujocoTaskEnv(TaskVectorEnv):
         if self._contact_cost is not None:
             terms["reward_contact"] = -self._contact_cost.of(robot.contact_forces)
         return Outcome(
-            reward=np.sum(list(terms.values()), axis=0),
+            reward=reduce(np.add, terms.values()),
             terminated=terminated,
             unstable=self._physics.unstable(),
             info={"velocity": velocity[:, 0], **terms, **report},

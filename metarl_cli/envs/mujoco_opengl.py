@@ -40,7 +40,7 @@ def opengl_backend() -> str | None:
     if wanted in _OFF:
         return None
     if wanted not in _DEFAULT:
-        return _first_that_works(("glfw" if wanted == "glx" else wanted,))
+        return _first_that_works(("glfw" if wanted in ("glx", "wgl") else wanted,))
     if sys.platform == "darwin":
         return _first_that_works(("cgl", "glfw"))
     has_display = sys.platform == "win32" or "DISPLAY" in os.environ

@@ -54,7 +54,7 @@ class MovingPoint(TaskVectorEnv):
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the mean returns of never moving and of walking straight to the known goal."""
-        return {"stand still": (self._mean_return(0.0),), "oracle": (self._mean_return(1.0),)}
+        return {"stand_still": (self._mean_return(0.0),), "oracle": (self._mean_return(1.0),)}
 
     @abstractmethod
     def _mean_return(self, effort: float) -> float:

@@ -91,11 +91,10 @@ def _hits(view: View, boxes: Boxes, wall_depth: np.ndarray) -> _Hits:
 
 def _in_sight(view: View, boxes: Boxes) -> tuple[np.ndarray, np.ndarray]:
     """Rows and boxes whose surrounding circle touches the field of view."""
-    fields = boxes.fields
-    to_x, to_z = fields["x"] - view.x, fields["z"] - view.z  # [B, K]
+    to_x, to_z = boxes["x"] - view.x, boxes["z"] - view.z  # [B, K]
     ahead = to_x * view.ahead_x + to_z * view.ahead_z
     right = to_x * view.right_x + to_z * view.right_z
-    radius = np.hypot(fields["depth"], fields["width"]) / 2
+    radius = np.hypot(boxes["depth"], boxes["width"]) / 2
     slope = view.camera.width / 2 * view.camera.pixel
     near = np.abs(right) < ahead * slope + radius * np.hypot(1.0, slope)
     row, box = np.nonzero(near & (ahead > -radius))

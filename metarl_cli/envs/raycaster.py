@@ -15,7 +15,7 @@ from metarl_cli.envs.scene import Boxes, World, brightness
 from metarl_cli.envs.textures import Atlas
 
 _OVERLAP = 1e-6  # m by which walls reach past their ends, so that no ray slips through a corner
-_ROWS_AT_ONCE = 16  # of the batch: what they need fits into the processor's cache
+_ROWS_AT_ONCE = 64  # of the batch: what they need stays in the processor's cache
 
 
 class RayCaster:
@@ -27,6 +27,11 @@ class RayCaster:
     """
 
     def __init__(self, world: World, camera: Camera) -> None:
+        if not 0 < camera.eye_height < world.wall_height:
+            raise ValueError(
+                f"eye_height: got {camera.eye_height}, "
+                f"expected between 0 and the walls' height, {world.wall_height}"
+            )
         self.world, self.camera = world, camera
         self._atlas = Atlas(world.textures)
         edge = world.walls[:, 1] - world.walls[:, 0]
@@ -47,23 +52,30 @@ class RayCaster:
         Returns:
             uint8 `[B, height, width, 3]`.
         """
-        view = View(poses, self.camera)
-        wall, depth, along, slant = self._nearest_walls(view)
-        texture = self.world.wall_texture[wall]
-        footprint = depth * self.camera.pixel / np.sqrt(np.abs(slant))
-        strip = self._atlas.strip(texture, footprint, along)
-        strip.start += self._shade[(slant > 0).astype(np.intp), wall]
-        first, last = view.rows_between(0.0, self.world.wall_height, depth)
-        index = np.empty((len(poses), self.camera.height, self.camera.width), np.int32)
-        rows = np.arange(self.camera.height, dtype=np.int32)[:, None]  # [h, 1]
+        camera = self.camera
+        images = np.empty((len(poses), camera.height, camera.width, 3), np.uint8)
         for start in range(0, len(poses), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            self._planes.draw(index[part], view, part)
-            height = view.rise[:, None] * depth[part, None] + self.camera.eye_height
-            seen = (first[part, None] <= rows) & (rows < last[part, None])  # [b, h, w]
-            np.copyto(index[part], strip[part, None].index(height), where=seen)
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            index = self._look_up(View(poses[rows], camera), boxes.rows(rows))
+            np.take(self._atlas.palette, index, axis=0, out=images[rows], mode="clip")
+        return images
+
+    def _look_up(self, view: View, boxes: Boxes) -> np.ndarray:
+        """Palette indices of all pixels, `[b, h, w]`."""
+        wall, depth, along, slant = self._nearest_walls(view)
+        footprint = depth * self.camera.pixel / np.sqrt(np.abs(slant))
+        strip = self._atlas.strip(self.world.wall_texture[wall], footprint, along)
+        strip.start += self._shade[(slant > 0).astype(np.intp), wall]
+        rise, wall_depth = view.rise.astype(np.float32), depth.astype(np.float32)
+        height = rise[:, None] * wall_depth[:, None]  # above the eye, [b, h, w]
+        height += np.float32(self.camera.eye_height)
+        first, last = view.rows_between(0.0, self.world.wall_height, depth)
+        row = np.arange(self.camera.height, dtype=np.int16)[:, None]
+        index = self._planes.look_up(view)
+        seen = (first[:, None] <= row) & (row < last[:, None])
+        np.copyto(index, strip[:, None].index(height), where=seen)
         draw_boxes(index, view, boxes, depth, self._atlas)
-        return np.take(self._atlas.palette, index, axis=0)
+        return index
 
     def _nearest_walls(self, view: View) -> tuple[np.ndarray, ...]:
         """Per column `[B, w]`: the wall in view, its depth, where along it, and how edge-on it is.
@@ -93,7 +105,8 @@ class _Planes:
         texture = np.where(up, world.ceiling_texture, world.floor_texture)
         distance = np.where(up, world.wall_height - camera.eye_height, camera.eye_height)
         depth = np.minimum(distance / np.maximum(np.abs(rise), 1e-9), FAR)
-        level = atlas.level(texture, depth * camera.pixel * np.sqrt(depth / distance))
+        footprint = depth * camera.pixel * np.sqrt(depth / distance)
+        level = atlas.level(texture, np.sqrt(2) * footprint)  # a little smoother than walls
         scale = atlas.scale(texture, level)  # texels per metre
         self._scale = scale.astype(np.float32)[:, None]
         self._reach = (scale * depth).astype(np.float32)[:, None]  # texels per unit of a ray
@@ -101,12 +114,13 @@ class _Planes:
         self._v_mask = atlas.v_mask[texture, level][:, None]
         self._start = atlas.offset[texture, level][:, None] + atlas.shade(1.0)
 
-    def draw(self, index: np.ndarray, view: View, part: slice) -> None:
-        """Write palette indices into `index` `[b, h, w]` of the part's rows of the batch."""
-        u = self._texel(view.x[part], view.ray_x[part], self._u_mask)
-        u *= self._v_mask + 1
-        u += self._texel(view.z[part], view.ray_z[part], self._v_mask)
-        np.add(u, self._start, out=index)
+    def look_up(self, view: View) -> np.ndarray:
+        """Return palette indices `[b, h, w]`, as if there were no walls."""
+        index = self._texel(view.x, view.ray_x, self._u_mask)
+        index *= self._v_mask + 1
+        index += self._texel(view.z, view.ray_z, self._v_mask)
+        index += self._start
+        return index
 
     def _texel(self, position: np.ndarray, ray: np.ndarray, mask: np.ndarray) -> np.ndarray:
         position, ray = position.astype(np.float32)[:, None], ray.astype(np.float32)[:, None]

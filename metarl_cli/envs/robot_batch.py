@@ -30,15 +30,15 @@ ObservationPart = Literal[
 
 _CLIPPED_AT = 10.0  # m/s and rad/s: gymnasium's walker and hopper
 _TORSO = 1  # the first body after the world
-_SENSOR, _STAGE = mujoco.mjtSensor, mujoco.mjtStage
+_STAGE = mujoco.mjtStage
 
 
 class RobotBatch:
     """`B` simulations of one robot, as the settings of `MujocoTaskEnv` describe them.
 
-    What MuJoCo derives from the coordinates after a step is, as in gymnasium, one stage of the
-    integrator old; only `velocity="center_of_mass"`, and the parts "center_of_mass" and
-    "torso_rotation", make it current.
+    What MuJoCo derives from the coordinates ("center_of_mass_mean", the velocity of a free root,
+    and the last three parts of observations) is, as in gymnasium, one stage of the integrator older
+    than the state after the step; with `contact_forces` it is current.
 
     Args:
         robot: which one.
@@ -62,17 +62,17 @@ class RobotBatch:
         kinds = ("root", "center_of_mass", "center_of_mass_mean")
         require_choice("velocity", velocity, kinds)
         self.axes = robot.axes
-        sensors, stage = _wanted(robot, (velocity, *observation), contact_forces)
-        model = compile_model(robot, torso_sensors=sensors)
-        self._stage, persistent = stage.value, stage is not _STAGE.mjSTAGE_NONE
-        self.physics = Physics(model, num_envs, num_threads, persistent=persistent)
+        self._stage = (_STAGE.mjSTAGE_ACC if contact_forces else _STAGE.mjSTAGE_NONE).value
+        model = compile_model(robot, contact_forces=contact_forces)
+        self.physics = Physics(model, num_envs, num_threads)
         self.qpos, self.qvel = self.physics.qpos, self.physics.qvel
         self.start_pose = start_pose(model, robot)
         self._control_scale = control_scale(model, robot)
         self._reads_derived = False
         self._mass: PlanarCenterOfMass | SpatialCenterOfMass | None = None
-        if "center_of_mass" in (velocity, *observation):
-            self._mass = self._center_of_mass()
+        if {"center_of_mass", "torso_rotation"} & {velocity, *observation}:
+            kind = PlanarCenterOfMass if robot.axes == 1 else SpatialCenterOfMass
+            self._mass = kind(self.physics)
         self._place = self._moving_place(velocity)
         if contact_forces:
             self.contact_forces = self._derive("cfrc_ext")[:, _TORSO:]  # [B, bodies, 6], N m and N
@@ -146,11 +146,6 @@ class RobotBatch:
         self._reads_derived = True
         return self.physics.batch.bind(field)
 
-    def _center_of_mass(self) -> PlanarCenterOfMass | SpatialCenterOfMass:
-        if self.axes == 1:
-            return PlanarCenterOfMass(self.physics)
-        return SpatialCenterOfMass(self._derive("subtree_com"), self._derive("subtree_linvel"))
-
     def _moving_place(self, velocity: str) -> np.ndarray | None:
         """Return the place whose change is the velocity, `[B, axes]`; None if it is measured."""
         if velocity == "center_of_mass":
@@ -179,7 +174,9 @@ class RobotBatch:
                 assert self._mass is not None
                 return self._mass.position
             case "torso_rotation":
-                return self._derive("xmat")[:, _TORSO].reshape(len(self.qpos), 9)
+                if not isinstance(self._mass, SpatialCenterOfMass):
+                    raise ValueError("torso_rotation: this robot is confined to a plane")
+                return self._mass.rotation
             case "inertias":
                 return _of_bodies(self._derive("cinert"))
             case "body_velocities":
@@ -187,22 +184,6 @@ class RobotBatch:
             case "actuator_forces":
                 return self._derive("qfrc_actuator")[:, root_rates:]
         return self.qvel
-
-
-def _wanted(
-    robot: Robot, words: Sequence[str], contact_forces: bool
-) -> tuple[list[mujoco.mjtSensor], mujoco.mjtStage]:
-    """Say which sensors, and which stage after a step, make the wanted quantities current."""
-    sensors, stage = [], _STAGE.mjSTAGE_NONE
-    if "torso_rotation" in words:
-        stage = _STAGE.mjSTAGE_VEL
-    if "center_of_mass" in words and robot.axes == 2:
-        sensors.append(_SENSOR.mjSENS_SUBTREELINVEL)
-        stage = _STAGE.mjSTAGE_VEL
-    if contact_forces:
-        sensors.append(_SENSOR.mjSENS_FRAMELINACC)  # what needs accelerations of bodies needs these
-        stage = _STAGE.mjSTAGE_ACC
-    return sensors, stage
 
 
 def _of_bodies(field: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ A change to gymnasium's file is a fact about the source that ran it so: MAML on 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,24 +61,21 @@ def find_robot(name: str) -> Robot:
     return ROBOTS[name]
 
 
-def compile_model(
-    robot: Robot, *, torso_sensors: Sequence[mujoco.mjtSensor] = ()
-) -> mujoco.MjModel:
+def compile_model(robot: Robot, *, contact_forces: bool = False) -> mujoco.MjModel:
     """Compile the robot's model: the same physics as gymnasium's but for the changes named above.
 
     Args:
         robot: which one.
-        torso_sensors: kinds of sensors to attach to the torso. They make MuJoCo compute what they
-            read, for the whole body, at every stage that reaches them.
+        contact_forces: whether MuJoCo sums up the contact forces on each body when it computes
+            accelerations: it does so only for a sensor that depends on them.
     """
     folder = Path(__file__).parent / "assets" if robot.own else _gymnasiums_assets()
     spec = mujoco.MjSpec.from_file(str(folder / robot.xml))
     spec.memory = _MEMORY
     _change(spec, robot)
-    for kind in torso_sensors:
-        spec.add_sensor(
-            type=kind, objtype=mujoco.mjtObj.mjOBJ_BODY, objname="torso", name=kind.name
-        )
+    if contact_forces:
+        kind, body = mujoco.mjtSensor.mjSENS_FRAMELINACC, mujoco.mjtObj.mjOBJ_BODY
+        spec.add_sensor(type=kind, objtype=body, objname="torso")
     with warnings.catch_warnings():
         # gymnasium's half_cheetah.xml sets its mass (14 kg) with a deprecated attribute
         warnings.filterwarnings("ignore", message=".*settotalmass.*")

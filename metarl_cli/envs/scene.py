@@ -44,6 +44,9 @@ def clearance(walls: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.hypot(offset[:, :, 0], offset[:, :, 1]).min(axis=1)
 
 
+FIELDS = ("x", "z", "heading", "depth", "width", "bottom", "top", "front", "sides", "cap")
+
+
 class Boxes:
     """`K` upright boxes, the same in all rows of a batch (`[1, K]`) or not (`[B, K]`).
 
@@ -64,7 +67,7 @@ class Boxes:
         cap: texture of top and underside.
 
     Attributes:
-        fields: all of these by name, `[1, K]` or `[B, K]` each.
+        table: all of these, float64 `[10, 1 or B, K]`; `boxes["x"]` is the field x.
     """
 
     def __init__(
@@ -81,32 +84,42 @@ class Boxes:
         sides: ArrayLike,
         cap: ArrayLike,
     ) -> None:
-        names = ("x", "z", "heading", "depth", "width", "bottom", "top", "front", "sides", "cap")
         values = (x, z, heading, depth, width, bottom, top, front, sides, cap)
-        arrays = np.broadcast_arrays(*(np.atleast_2d(value) for value in values))
-        self.fields: dict[str, np.ndarray] = dict(zip(names, arrays, strict=True))
+        self.table = np.stack(np.broadcast_arrays(*(np.atleast_2d(value) for value in values)))
+
+    @classmethod
+    def of(cls, table: np.ndarray) -> Boxes:
+        """Return the boxes of a table."""
+        boxes = cls.__new__(cls)
+        boxes.table = table
+        return boxes
 
     @property
     def num_rows(self) -> int:
         """Rows of the batch that are told apart: 1 if all rows have the same boxes."""
-        return len(self.fields["x"])
+        return self.table.shape[1]
+
+    def rows(self, rows: slice | np.ndarray) -> Boxes:
+        """Return the boxes of some rows of the batch."""
+        return self if self.num_rows == 1 else Boxes.of(self.table[:, rows])
 
     def at(self, row: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
         """Return the fields of some boxes, `[N]` each, by row of the batch and number."""
         row = row if self.num_rows > 1 else np.zeros_like(row)
-        return {name: values[row, box] for name, values in self.fields.items()}
+        fields = dict(zip(FIELDS, self.table[:, row, box], strict=True))
+        return fields | {name: fields[name].astype(np.intp) for name in ("front", "sides", "cap")}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.table[FIELDS.index(name)]
 
 
 def join(*groups: Boxes) -> Boxes:
     """Return the boxes of several groups as one; a group of one row goes into every row."""
     num_rows = max(group.num_rows for group in groups)
-
-    def joined(name: str) -> np.ndarray:
-        parts = [group.fields[name] for group in groups]
-        spread = [np.broadcast_to(part, (num_rows, part.shape[1])) for part in parts]
-        return np.concatenate(spread, axis=1)
-
-    return Boxes(**{name: joined(name) for name in groups[0].fields})
+    tables = [group.table for group in groups]
+    shapes = [(len(FIELDS), num_rows, table.shape[2]) for table in tables]
+    spread = [np.broadcast_to(t, shape) for t, shape in zip(tables, shapes, strict=True)]
+    return Boxes.of(np.concatenate(spread, axis=2))
 
 
 def cube(x: ArrayLike, z: ArrayLike, heading: ArrayLike, side: float, texture: ArrayLike) -> Boxes:

@@ -115,26 +115,28 @@ class SignNav(TaskVectorEnv):
         self._pose = np.zeros((num_envs, 3))  # x, z, heading
         self._object_heading = np.zeros((num_envs, *OBJECTS.shape[:2]))
         self._instruction = np.zeros(num_envs, np.int64)
+        self._boxes = self._furniture(np.arange(num_envs))
         self._images = np.zeros((num_envs, image_height, image_width, 3), np.uint8)
         self._moved = np.zeros(num_envs, bool)  # since the image was rendered
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the returns of ending at once and, if time suffices, of two that go straight.
 
-        "blind guess" goes to an object of the right shape in a random colour, "oracle" is told the
+        "blind_guess" goes to an object of the right shape in a random colour, "oracle" is told the
         colour (DREAM reaches it by reading the sign in the first episode of a trial).
         """
-        known: dict[str, tuple[float, ...]] = {"end at once": (0.0,)}
+        known: dict[str, tuple[float, ...]] = {"end_at_once": (0.0,)}
         if self.horizon >= self._longest_way():
             guess = (1.0 - (len(WORDS) - 1)) / len(WORDS)
-            known |= {"blind guess": (guess,), "oracle": (1.0,)}
+            known |= {"blind_guess": (guess,), "oracle": (1.0,)}
         return known
 
     def _longest_way(self) -> int:
         """Steps that suffice to touch any object from any start.
 
         Turn about, then go in two of the possible directions, at most half a turn angle off the
-        straight line, hence at most `1 / cos` of the distance and one more step for rounding.
+        straight line, hence at most `1 / cos` of the distance and one more step for rounding. That
+        leaves room for the few starts from which another object is in the way.
         """
         low, high = self._start_range()
         corners = np.array([[x, z] for x in (low[0], high[0]) for z in (low[1], high[1])])
@@ -156,6 +158,7 @@ class SignNav(TaskVectorEnv):
         self._instruction[rows] = np.floor(len(SHAPES) * uniform[:, 3])
         headings = np.pi * (2 * uniform[:, 4:] - 1)
         self._object_heading[rows] = headings.reshape(-1, *OBJECTS.shape[:2])
+        self._boxes.table[:, rows] = self._furniture(rows).table
         self._moved[rows] = True
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
@@ -189,7 +192,7 @@ class SignNav(TaskVectorEnv):
 
     def _observe(self) -> Arrays:
         moved = np.flatnonzero(self._moved)
-        self._images[moved] = self._ray_caster.render(self._pose[moved], self._boxes(moved))
+        self._images[moved] = self._ray_caster.render(self._pose[moved], self._boxes.rows(moved))
         self._moved[:] = False
         return {"image": self._images.copy(), "instruction": self._instruction.copy()}
 
@@ -207,13 +210,13 @@ class SignNav(TaskVectorEnv):
             colour=colour,
             instruction=int(self._instruction[row]),
             half_view=float(np.arctan(camera.width / 2 * camera.pixel)),
-            image=self._ray_caster.render(self._pose[rows], self._boxes(rows))[0],
+            image=self._ray_caster.render(self._pose[rows], self._boxes.rows(rows))[0],
         )
 
     def _colour(self, rows: np.ndarray) -> np.ndarray:
         return self.tasks[rows, 0].astype(np.int64)
 
-    def _boxes(self, rows: np.ndarray) -> Boxes:
+    def _furniture(self, rows: np.ndarray) -> Boxes:
         """All objects and the sign, `[rows, K]`."""
         heading, colour = self._object_heading[rows], self._colour(rows)[:, None]
         textures = np.arange(3)

@@ -145,7 +145,7 @@ class Atlas:
         v_mask = self.v_mask[texture, level]
         column = np.floor(u * scale).astype(np.int32) & self.u_mask[texture, level]
         start = self.offset[texture, level] + column * (v_mask + 1)
-        return Strip(start, v_mask, scale)
+        return Strip(start, v_mask, scale.astype(np.float32))
 
 
 @dataclass(slots=True)
@@ -161,7 +161,8 @@ class Strip:
 
     def index(self, v: np.ndarray) -> np.ndarray:
         """Return palette indices, int32, of the points `v` m up."""
-        texel = np.floor(v * self.scale).astype(np.int32)
+        texel = v * self.scale
+        texel = np.floor(texel, out=texel).astype(np.int32)
         texel &= self.mask
         texel += self.start
         return texel

@@ -16,7 +16,7 @@ def test_spaces_tasks_and_anchors_of_a_continuous_family():
     assert facts["tasks"] == "training: fresh ones of infinitely many; testing: 20 others"
     assert facts["horizon"] == "100 steps"
     assert facts["info"] == "success, unstable"
-    assert facts["mean return"] == "stand still -38.26; oracle -0.51"
+    assert facts["mean return"] == "stand_still -38.26; oracle -0.51"
 
 
 def test_many_parameters_are_not_named_one_by_one():

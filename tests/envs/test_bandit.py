@@ -111,6 +111,12 @@ def test_bayes_optimal_policy_scores_what_its_anchor_says():
     assert mean_return(env, optimal) == pytest.approx(expected, abs=0.03)
 
 
+def test_arms_that_hardly_ever_pay_can_be_drawn():
+    env = bandit(num_arms=4)
+    env.reset(seed=0, options={"task": [0.0, 1e-9, 1e-3, 1.0]})
+    assert np.ptp(env.draw()) > 50
+
+
 def test_arguments_out_of_range_are_named():
     with pytest.raises(ValueError, match="num_arms: got 0, expected a number > 0"):
         bandit(num_arms=0)

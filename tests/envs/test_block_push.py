@@ -98,6 +98,16 @@ def test_gripper_at_full_force_does_not_pass_through_blocks():
     assert (ahead > 0.04).all() and (env._meant_block()[:, 0] > 1.0).all()
 
 
+def test_simulation_that_blew_up_is_reported_and_held():
+    env = table(num_envs=2)
+    before, _ = env.reset(seed=0)
+    env._physics.qvel[1] = 1e12
+    obs, reward, terminated, truncated, info = env.step(np.zeros((2, 3)))
+    assert info["unstable"].tolist() == truncated.tolist() == [False, True] and not terminated.any()
+    np.testing.assert_array_equal(obs[1], before[1])
+    assert reward[1] == 0 and np.isfinite(obs).all()
+
+
 def test_picture_shows_the_goal_from_above(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "disable")
     env = table(num_envs=2, render_mode="rgb_array")

@@ -104,6 +104,14 @@ def test_ending_early_costs_all_steps_that_were_left(steps_before):
     assert terminated[0] and not truncated[0] and info["success"][0] == 0
 
 
+def test_nothing_happens_after_the_end():
+    env, _ = city()
+    walk(env, UP, END)
+    picture = env.draw()
+    walk(env, RIDE, LEFT)
+    np.testing.assert_array_equal(env.draw(), picture)
+
+
 def test_map_shows_the_city_and_only_there():
     env = make("bus_city_map", 24)
     obs, _ = env.reset(seed=0, options={"task": env.all_tasks})
@@ -168,11 +176,11 @@ def test_riding_with_the_task_known_is_worth_the_oracle(name):
 def test_standing_still_costs_every_step():
     env, obs = city(num_envs=3)
     result = mean_return(env, obs, lambda _: np.full(3, STAY))
-    assert result == pytest.approx((env.anchors()["stand still"][0], 0.0))
+    assert result == pytest.approx((env.anchors()["stand_still"][0], 0.0))
     assert result == pytest.approx((-2.0, 0.0))
 
 
 def test_anchors_follow_the_settings():
     short = make("bus_city", 1, horizon=3, goal_reward=2.0)
     anchors = {key: value[0] for key, value in short.anchors().items()}
-    assert anchors == pytest.approx({"stand still": -0.3, "walk": -0.3, "oracle": 1.8})
+    assert anchors == pytest.approx({"stand_still": -0.3, "walk": -0.3, "oracle": 1.8})

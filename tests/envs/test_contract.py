@@ -292,7 +292,8 @@ def test_gymnasium_checker_has_no_complaint(name):
 
 
 @every_env
-def test_pictures_show_the_state(name):
+def test_pictures_show_the_state(name, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "disable")  # plain pictures are quick
     env = batch(name, render_mode="rgb_array")
     env.reset(seed=0)
     frames = env.render()

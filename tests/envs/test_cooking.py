@@ -94,8 +94,16 @@ def test_ending_early_costs_all_steps_that_were_left(steps_before):
     env.reset(seed=0)
     total = sum(env.step(np.array([STAY]))[1][0] for _ in range(steps_before))
     _, reward, terminated, truncated, info = env.step(np.array([END]))
-    assert total + reward[0] == pytest.approx(-2.0) == env.anchors()["stand still"][0]
+    assert total + reward[0] == pytest.approx(-2.0) == env.anchors()["stand_still"][0]
     assert terminated[0] and not truncated[0] and info["success"][0] == 0
+
+
+def test_nothing_happens_after_the_end():
+    env = begin([1, 2, 3], [2, 1])
+    play(env, RIGHT, END)
+    picture = env.draw()
+    play(env, PICK, LEFT)
+    np.testing.assert_array_equal(env.draw(), picture)
 
 
 def test_recipes_name_what_is_in_the_drawers():

@@ -123,15 +123,16 @@ def observed(env):
     )
 
 
+@pytest.mark.parametrize("num_steps", [150, pytest.param(NUM_STEPS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_thousand_steps_are_those_of_gymnasium(case):
+def test_steps_are_those_of_gymnasium(case, num_steps):
     ours, theirs = case.ours(), gymnasium.make(case.id, **case.theirs).unwrapped
     healthy = None if case.healthy is None else Healthy(**case.healthy)
     ours.reset(options={"task": np.array(case.task)})
     begin_together(ours, theirs)
     rng = np.random.default_rng(0)
     scale = theirs.model.actuator_ctrlrange[:, 1]
-    for _ in range(NUM_STEPS):
+    for _ in range(num_steps):
         action = rng.uniform(-1, 1, len(scale))
         expected, _, _, _, terms = theirs.step(action * scale)
         obs, _, _, _, info = ours.step(action[None])

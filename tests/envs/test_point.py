@@ -83,8 +83,8 @@ def test_standing_still_scores_what_maml_starts_from():
     total = sum(env.step(np.zeros((4000, 2)))[1] for _ in range(100))
     # mean distance from the centre of a unit square = 0.3826, times 100 steps
     assert total.mean() == pytest.approx(-38.26, abs=0.7)
-    assert env.anchors()["stand still"][0] == pytest.approx(-38.2595, abs=1e-3)
-    (aside,) = point(goal_range=(1.0, 1.0 + 1e-6), horizon=3).anchors()["stand still"]
+    assert env.anchors()["stand_still"][0] == pytest.approx(-38.2595, abs=1e-3)
+    (aside,) = point(goal_range=(1.0, 1.0 + 1e-6), horizon=3).anchors()["stand_still"]
     assert aside == pytest.approx(-3 * np.sqrt(2.0), abs=1e-5)
 
 
@@ -137,7 +137,7 @@ def test_walking_straight_to_the_semicircle_scores_what_the_anchor_says(settings
     assert env.anchors()["oracle"][0] == pytest.approx(expected, abs=1e-3)
     assert mean_return_of_walking_straight(env, on_the_circle) == pytest.approx(expected, abs=0.02)
     still = {False: 0.0, True: -float(env.horizon)}[settings.get("dense", False)]
-    assert env.anchors()["stand still"][0] == pytest.approx(still)
+    assert env.anchors()["stand_still"][0] == pytest.approx(still)
 
 
 def test_goals_lie_on_the_upper_half_of_the_circle():

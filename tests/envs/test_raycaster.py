@@ -5,7 +5,7 @@ import pytest
 
 from metarl_cli.envs.camera import Camera
 from metarl_cli.envs.raycaster import RayCaster
-from metarl_cli.envs.scene import Boxes, World, brightness, clearance, cube, join, key
+from metarl_cli.envs.scene import FIELDS, Boxes, World, brightness, clearance, cube, join, key
 from metarl_cli.envs.textures import (
     DARKEST,
     NUM_SHADES,
@@ -183,8 +183,8 @@ def rectangles(boxes, row):
         inwards /= np.linalg.norm(inwards)
         side = np.array([x1 - x0, 0.0, z1 - z0])
         yield np.array([x0, 0.0, z0]), side, np.array([0, HEIGHT, 0]), brightness(*inwards), WALL
-    for k in range(boxes.fields["x"].shape[1]):
-        box = {name: values[row, k] for name, values in boxes.fields.items()}
+    for k in range(boxes.table.shape[2]):
+        box = {name: boxes[name][row, k] for name in FIELDS}
         ahead = np.array([np.cos(box["heading"]), 0.0, -np.sin(box["heading"])])
         right = np.array([np.sin(box["heading"]), 0.0, np.cos(box["heading"])])
         tall = np.array([0.0, box["top"] - box["bottom"], 0.0])
@@ -247,7 +247,7 @@ def test_rows_do_not_depend_on_the_batch():
         poses, boxes, wall=speckled((90, 90, 90), 0.1), floor=tiled((9, 9, 9), (0, 0, 0), 1)
     )
     for row in (0, 15, 16, 36):
-        own = Boxes(**{name: values[row] for name, values in boxes.fields.items()})
+        own = boxes.rows(slice(row, row + 1))
         textures = {"wall": speckled((90, 90, 90), 0.1), "floor": tiled((9, 9, 9), (0, 0, 0), 1)}
         np.testing.assert_array_equal(see(poses[row], own, **textures)[0], images[row])
 
@@ -273,3 +273,12 @@ def test_textures_have_sides_of_powers_of_two():
     with pytest.raises(ValueError, match="powers of two"):
         Texture(np.zeros((3, 4, 3), np.uint8), 1.0)
     assert bricks((150, 60, 50), (200, 200, 200)).pixels.shape == (32, 64, 3)
+
+
+def test_impossible_cameras_are_refused():
+    with pytest.raises(ValueError, match="eye_height: got 3"):
+        RayCaster(world(), Camera(width=8, height=6, vertical_fov=1.0, eye_height=3.0))
+    with pytest.raises(ValueError, match="field_of_view: got 180"):
+        Camera(width=8, height=6, vertical_fov=np.pi, eye_height=1.0)
+    with pytest.raises(ValueError, match="image_height: got 0"):
+        Camera(width=8, height=0, vertical_fov=1.0, eye_height=1.0)

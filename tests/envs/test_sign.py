@@ -11,7 +11,7 @@ from metarl_cli.envs.sign import END, FORWARD, LEFT, OBJECTS, RIGHT, WALLS
 
 BLUE, RED, GREEN = 0.0, 1.0, 2.0
 BOX, KEY = 0, 1
-TOUCH = np.array([1.736, 1.906])  # box .566 or key .736 + agent .4 + 1.1 * .7
+TOUCH = np.array([1.73569, 1.906])  # box .56569 or key .736 + agent .4 + 1.1 * .7
 TINY = {"image_width": 8, "image_height": 6}  # where nobody looks
 EAST, NORTH = 0.0, np.pi / 2
 
@@ -26,6 +26,12 @@ def started(poses, colours, instructions, **settings):
     env.reset(seed=0, options={"task": np.array(colours, float)[:, None]})
     env._pose[:], env._instruction[:] = poses, instructions
     return env
+
+
+def furnish(env):
+    """Let pictures follow tasks and headings that a test has changed."""
+    env._boxes.table[:] = env._furniture(np.arange(env.num_envs)).table
+    env._moved[:] = True
 
 
 def test_right_object_is_plus_one_every_other_minus_one():
@@ -90,6 +96,7 @@ def test_only_the_sign_shows_the_colour():
     poses = [[4.5, 4, NORTH]] * 3 + [[4, 10, EAST]] * 3
     env = started(poses, [BLUE, RED, GREEN] * 2, [BOX] * 6)
     env._object_heading[:] = 0.3
+    furnish(env)
     image = env.step(np.full(6, FORWARD))[0]["image"].astype(int)
     np.testing.assert_array_equal(image[0], image[1])
     np.testing.assert_array_equal(image[0], image[2])
@@ -99,45 +106,83 @@ def test_only_the_sign_shows_the_colour():
 
 def test_anchors_need_enough_steps():
     assert make(1).anchors() == {
-        "end at once": (0.0,),
-        "blind guess": (pytest.approx(-1 / 3),),
+        "end_at_once": (0.0,),
+        "blind_guess": (pytest.approx(-1 / 3),),
         "oracle": (1.0,),
     }
-    assert make(1, horizon=5).anchors() == {"end at once": (0.0,)}
+    assert make(1, horizon=5).anchors() == {"end_at_once": (0.0,)}
 
 
-def routes(poses, goals, radius, avoid):
-    """Shortest walks `[B, T]` in two straight legs that come within `radius` of `goals` `[B, 2]`.
+def routes(poses, goals, radius, avoid, length=24):
+    """Walks `[B, length]`, padded with END, that come within `radius` of `goals` `[B, 2]`.
 
-    `avoid` `[B, M, 3]` are x, z and radius of what must not be touched; padded with END.
+    In two straight legs if possible; else the shortest of all. `avoid` `[B, M, 3]` are x, z and
+    radius of what must not be touched.
     """
-    return np.array([_route(*row) for row in zip(poses, goals, radius, avoid, strict=True)])
+    rows = zip(poses, goals, radius, avoid, strict=True)
+    plans = [_two_legs(*row) or _shortest(*row) for row in rows]
+    return np.array([[*plan, *[END] * (length - len(plan))] for plan in plans])
 
 
-def _route(pose, goal, radius, avoid, longest=12, length=24):
-    heading = pose[2] + np.pi / 4 * np.arange(-4, 5)
-    ahead = 0.7 * np.stack([np.cos(heading), -np.sin(heading)], axis=1)  # [9, 2]
-    bearing = np.arctan2(-(goal[1] - pose[1]), goal[0] - pose[0]) - pose[2]
-    lower = int(np.floor((bearing + np.pi) % (2 * np.pi) / (np.pi / 4)))
-    best = None
-    for first, second in ((lower, lower + 1), (lower + 1, lower)):
-        n, m = np.mgrid[: longest + 1, : longest + 1]
-        end = pose[:2] + n[..., None] * ahead[first] + m[..., None] * ahead[second]
-        there = np.hypot(*np.moveaxis(end - goal, -1, 0)) < radius
-        for i, j in sorted(np.argwhere(there), key=sum)[:8]:
-            steps = np.concatenate([np.tile(ahead[first], (i, 1)), np.tile(ahead[second], (j, 1))])
-            points = pose[:2] + np.cumsum(steps, axis=0)
-            gap = np.hypot(*np.moveaxis(points[:, None] - avoid[:, :2], -1, 0)) - avoid[:, 2]
-            if (clearance(WALLS, *points.T) < 0.4).any() or (gap < 0).any():
-                continue
-            turns = [LEFT if first > 4 else RIGHT] * abs(first - 4)
-            corner = [LEFT if second > first else RIGHT] * bool(j)
-            plan = [*turns, *[FORWARD] * i, *corner, *[FORWARD] * j]
-            if best is None or len(plan) < len(best):
-                best = plan
-            break
-    assert best is not None, (pose, goal)
-    return [*best, *[END] * (length - len(best))]
+def _headings(pose):
+    heading = pose[2] + np.pi / 4 * np.arange(8)
+    return 0.7 * np.stack([np.cos(heading), -np.sin(heading)], axis=1)  # steps ahead, [8, 2]
+
+
+def _allowed(points, avoid):
+    gap = np.hypot(*np.moveaxis(points[:, None] - avoid[:, :2], -1, 0)) - avoid[:, 2]
+    return (clearance(WALLS, *points.T) >= 0.4) & (gap >= 0).all(axis=1)
+
+
+def _turns(start, end):
+    """The turns from one of the eight headings to another."""
+    left = (end - start) % 8
+    return [LEFT] * left if left <= 4 else [RIGHT] * (8 - left)
+
+
+def _two_legs(pose, goal, radius, avoid):
+    ahead, plans = _headings(pose), []
+    bearing = np.arctan2(pose[1] - goal[1], goal[0] - pose[0]) - pose[2]
+    lower = int(np.floor(bearing / (np.pi / 4))) % 8
+    legs = np.stack(np.mgrid[:13, :13], axis=-1).reshape(-1, 2)
+    legs = legs[np.argsort(legs.sum(axis=1), kind="stable")]
+    for order in ((lower, (lower + 1) % 8), ((lower + 1) % 8, lower)):
+        steps = ahead[list(order)]
+        close = np.hypot(*(pose[:2] + legs @ steps - goal).T) < radius
+        for moves in legs[close][:8]:
+            points = pose[:2] + np.cumsum(np.repeat(steps, moves, axis=0), axis=0)
+            if _allowed(points, avoid).all():
+                plan, facing = [], 0
+                for heading, count in zip(order, moves, strict=True):
+                    if count:
+                        plan += [*_turns(facing, heading), *[FORWARD] * count]
+                        facing = heading
+                plans.append(plan)
+                break
+    return min(plans, key=len, default=None)
+
+
+def _shortest(pose, goal, radius, avoid, longest=20):
+    """Breadth-first search over all that turns and steps can reach."""
+    ahead = _headings(pose)
+    place, facing, plans = pose[None, :2], np.zeros(1, int), [[]]
+    seen = set()
+    for _ in range(longest):
+        moved = place + ahead[facing]
+        free = np.flatnonzero(_allowed(moved, avoid))
+        arrived = free[np.hypot(*(moved[free] - goal).T) < radius]
+        if len(arrived):
+            return [*plans[arrived[0]], FORWARD]
+        number = np.arange(len(place))
+        origin = np.concatenate([number, number, free])
+        action = np.repeat([LEFT, RIGHT, FORWARD], [len(place), len(place), len(free)])
+        place = np.concatenate([place, place, moved[free]])
+        facing = np.concatenate([facing + 1, facing - 1, facing[free]]) % 8
+        keys = [*map(tuple, np.column_stack([np.rint(place * 1e4), facing]).astype(int).tolist())]
+        fresh = [i for i, key in enumerate(keys) if not (key in seen or seen.add(key))]
+        plans = [[*plans[origin[i]], int(action[i])] for i in fresh]
+        place, facing = place[fresh], facing[fresh]
+    raise AssertionError(f"no way from {pose} to {goal}")
 
 
 def objects_to_avoid(num):
@@ -155,12 +200,24 @@ def walk_to_objects(env, colours):
 
 
 def test_oracle_always_gets_one():
-    env = make(240, **TINY)
-    env.reset(seed=1, options={"task": np.repeat([BLUE, RED, GREEN], 80)[:, None]})
+    env = make(900, **TINY)
+    env.reset(seed=5, options={"task": np.repeat([BLUE, RED, GREEN], 300)[:, None]})
     colours = env.tasks[:, 0].astype(int)
     combinations = set(zip(colours.tolist(), env._instruction.tolist(), strict=True))
     assert len(combinations) == 6
     assert (walk_to_objects(env, colours) == env.anchors()["oracle"]).all()
+
+
+def test_no_way_is_longer_than_the_anchors_allow_for():
+    longest = 0
+    for shape, colour in np.ndindex(2, 3):
+        others = objects_to_avoid(1)[0]
+        others[3 * shape + colour, 2] = 0.0
+        for x, z, heading in np.ndindex(2, 2, 4):
+            pose = np.array([3.6 + 1.8 * x, 3.6 + 2.8 * z, np.pi / 16 * heading])
+            way = _shortest(pose, OBJECTS[shape, colour], TOUCH[shape] - 1e-6, others)
+            longest = max(longest, len(way))
+    assert 12 <= longest <= make(1)._longest_way() <= 20
 
 
 def test_blind_guess_loses_a_third():
@@ -169,7 +226,7 @@ def test_blind_guess_loses_a_third():
     guesses = np.random.default_rng(0).integers(0, 3, 3000)
     returns = walk_to_objects(env, guesses)
     assert set(returns) == {-1.0, 1.0}
-    assert abs(returns.mean() - env.anchors()["blind guess"][0]) < 0.05
+    assert abs(returns.mean() - env.anchors()["blind_guess"][0]) < 0.05
 
 
 def read(env):
@@ -177,9 +234,11 @@ def read(env):
     seen, tasks = env._observe()["image"].copy(), env.tasks.copy()
     same = np.zeros((env.num_envs, 3), bool)
     for colour in range(3):
-        env.tasks[:], env._moved[:] = colour, True
+        env.tasks[:] = colour
+        furnish(env)
         same[:, colour] = (env._observe()["image"] == seen).all(axis=(1, 2, 3))
-    env.tasks[:], env._moved[:] = tasks, True
+    env.tasks[:] = tasks
+    furnish(env)
     return np.where(same.sum(axis=1) == 1, same.argmax(axis=1), -1)
 
 

@@ -41,5 +41,5 @@ def negative_log_likelihood(prediction: Tensor, target: Tensor, likelihood: str)
     """
     if likelihood == "gaussian":
         return (prediction - target).square()
-    positive = (target > 0).to(prediction.dtype)
+    positive = (target > 0).to(prediction.dtype).expand_as(prediction)
     return functional.binary_cross_entropy_with_logits(prediction, positive, reduction="none")

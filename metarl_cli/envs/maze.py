@@ -183,6 +183,7 @@ class Maze(TaskVectorEnv):
         """Stand where the grey box tells its secret, looking at it."""
         near = np.flatnonzero(self._maze.in_range)
         self._pose[:] = near[near % NUM_HEADINGS == NUM_HEADINGS // 2][-1]  # heading west
+        self._remember(self._observe(), None)
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row from above, beside what the agent sees if that is an image.

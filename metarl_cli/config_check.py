@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import typing
 from collections.abc import Iterable
 from typing import Any
@@ -65,9 +66,12 @@ def locate(name: Any, *, key: str, plugins: Iterable[str]) -> Any:
     try:
         found = get_object(name)
     except Exception as error:
-        raise UserError(
-            f"{key}._target_: there is no {name} ({one_line(error.__cause__ or error)})"
-        ) from error
+        cause = error.__cause__ or error
+        missing = isinstance(cause, ImportError | AttributeError | ValueError)
+        problem = "there is no" if missing else "cannot import"
+        if graphics := os.environ.get("MUJOCO_GL"):  # a wrong one makes importing mujoco fail
+            name = f"{name} with MUJOCO_GL={graphics}"
+        raise UserError(f"{key}._target_: {problem} {name} ({one_line(cause)})") from error
     defined_in = str(getattr(found, "__module__", "")).partition(".")[0]
     if defined_in not in allowed or not (inspect.isclass(found) or inspect.isfunction(found)):
         raise UserError(f"{key}._target_: {name} is not a class of {', '.join(sorted(allowed))}")

@@ -47,6 +47,7 @@ class TasksConfig:
     train_seed: int = at_least(0)
     num_test: int = at_least(1)
     test_seed: int = at_least(0)
+    num_validation: int | None = at_least(1, optional=True)  # null: as many as for testing
 
 
 @dataclass

@@ -51,7 +51,9 @@ class Parts:
         if most_episodes is not None:
             episodes = min(episodes, most_episodes)
         seed = self.cfg.seed + TEST_STREAM
-        sampler = self._sampler(self.cfg.env.tasks.num_test, envs, seed, record_info=True)
+        tasks = self.cfg.env.tasks
+        chosen_num = tasks.get("num_validation") if split == "validation" else None
+        sampler = self._sampler(chosen_num or tasks.num_test, envs, seed, record_info=True)
         return meta_test(
             self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
         )

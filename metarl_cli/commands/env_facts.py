@@ -9,6 +9,7 @@ from typing import Any
 from gymnasium.spaces import Box, Dict, Space
 
 from metarl_cli.envs.base import TaskVectorEnv
+from metarl_cli.envs.maze import Maze
 
 _MOST_NAMES = 6  # task parameters named one by one; of more, only the first and the last are
 
@@ -33,6 +34,8 @@ def env_facts(env: TaskVectorEnv, tasks: Mapping[str, Any]) -> dict[str, str]:
         facts["mean return"] = "; ".join(
             f"{policy} {_per_episode(returns)}" for policy, returns in anchors.items()
         )
+    if isinstance(env, Maze):
+        facts["optimal length"] = f"{env.optimal_steps():.2f} steps, by way of the grey box"
     return facts
 
 
@@ -64,11 +67,9 @@ def _task_sets(env: TaskVectorEnv, tasks: Mapping[str, Any]) -> str:
         return f"training: {training}infinitely many; testing: {tasks['num_test']} others"
     total = len(env.all_tasks)
     if env.test_tasks is None:
-        num_test = min(tasks["num_test"], total)
-        return f"training: {fixed}all {total}; testing: {num_test} of the same"
+        return f"training: {fixed}all {total}; testing: {tasks['num_test']} of the same"
     held_out = len(env.test_tasks)
-    num_test = min(tasks["num_test"], held_out)
-    return f"training: {fixed}{total - held_out}; testing: {num_test} of {held_out} others"
+    return f"training: {fixed}{total - held_out}; testing: {tasks['num_test']} of {held_out} others"
 
 
 def _per_episode(returns: Sequence[float]) -> str:

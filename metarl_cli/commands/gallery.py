@@ -18,7 +18,6 @@ from metarl_cli.reports.gallery import Picture, gallery_figure
 GALLERY = Path("outputs/gallery")
 COLUMNS = 4  # pictures per row: so many tasks of each environment,
 LARGE_FAMILY = 4  # or one task only, in families with more environments than this
-NUM_STEPS = 8  # random actions before a picture is taken
 MOST_NUMBERS = 2  # task parameters that fit in a caption
 
 
@@ -48,9 +47,7 @@ def _family_of(name: str) -> str:
 def _pictures(name: str, num: int) -> list[Picture]:
     env = make_vector_env(name=name, num_envs=num, render_mode="rgb_array")
     env.reset(seed=0)
-    env.action_space.seed(0)
-    for _ in range(NUM_STEPS):
-        env.step(env.action_space.sample())
+    env.play_a_little()
     tasks = [_in_words(env.task_names, task) for task in env.tasks]
     pictures = [Picture(env.draw(row), f"{name}\n{task}") for row, task in enumerate(tasks)]
     env.close()

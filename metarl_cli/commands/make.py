@@ -5,8 +5,11 @@ gymnasium.make("metarl/CheetahVel-v0", **{"objective.velocity_range": [0, 3]})
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
+
+from omegaconf import DictConfig
 
 from metarl_cli.config import build, compose
 from metarl_cli.envs.base import TaskVectorEnv
@@ -33,6 +36,11 @@ def make_vector_env(
     **settings: Any,
 ) -> TaskVectorEnv:
     """Build the batch; `settings` are dotted keys of `conf/env/<name>.yaml`."""
-    overrides = [f"env.{key}={json.dumps(value)}" for key, value in settings.items()]
-    node = compose(f"env/{name}", overrides).env
+    overrides = tuple(f"env.{key}={json.dumps(value)}" for key, value in settings.items())
+    node = _settings(name, overrides)
     return build(node, num_envs=num_envs, num_threads=num_threads, render_mode=render_mode)
+
+
+@functools.lru_cache(maxsize=128)  # composing takes longer than building
+def _settings(name: str, overrides: tuple[str, ...]) -> DictConfig:
+    return compose(f"env/{name}", overrides).env

@@ -20,6 +20,8 @@ from metarl_cli.core.types import EnvSpec
 from metarl_cli.envs.checks import chosen_rows, legal_actions, require_positive, row_seeds
 from metarl_cli.envs.random_rows import RowRandom
 
+_LITTLE = 8  # steps
+
 Arrays = np.ndarray | dict[str, np.ndarray]  # observations: one array, or one per key of a Dict
 
 
@@ -90,7 +92,10 @@ class TaskVectorEnv(VectorEnv):
         return EnvSpec(*spaces, self.horizon, self.all_tasks)
 
     def sample_tasks(self, num: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw `[num, D]` float64 tasks of the family; the batch's own state plays no part."""
+        """Draw `[num, D]` float64 tasks of the family, none of them in `test_tasks`.
+
+        The batch's own state plays no part.
+        """
         return self._tasks_from_uniform(rng.random((num, self.tasks.shape[1])))
 
     def reset(
@@ -106,7 +111,8 @@ class TaskVectorEnv(VectorEnv):
                 rows' random streams go on.
             options: `task`, `[B, D]` or `[D]`, kept by its rows until another is given (rows that
                 were never given one draw a new task at each reset); `reset_mask`, bool `[B]`, the
-                rows to reset (default all).
+                rows to reset (default all). Tasks outside the task space are refused in families
+                with finitely many, and are extrapolation in others.
 
         Returns:
             Observations `[B, ...]` (a copy) and info, an array `[B]` under each of `info_keys`.
@@ -167,6 +173,12 @@ class TaskVectorEnv(VectorEnv):
         """Draw all rows, uint8 `[height, width, 3]` each; None if no render mode was chosen."""
         return None if self.render_mode is None else tuple(map(self.draw, range(self.num_envs)))
 
+    def play_a_little(self) -> None:
+        """Go on to a state whose picture shows what the environment is about."""
+        self.action_space.seed(0)
+        for _ in range(_LITTLE):
+            self.step(self.action_space.sample())
+
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return what is known exactly: the mean undiscounted return of named policies.
 
@@ -181,6 +193,17 @@ class TaskVectorEnv(VectorEnv):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue the random streams of `state_dict`; follow it with `reset`."""
         self._random.load_state_dict(state["random"])
+
+    def _require_inside(self, tasks: np.ndarray) -> None:
+        """Refuse tasks `[N, D]` outside the task space: in a finite family they mean nothing."""
+        space = self.env_spec.task
+        outside = np.argwhere((tasks < space.low) | (tasks > space.high))
+        if len(outside):
+            row, part = outside[0]
+            raise ValueError(
+                f"task: got {self.task_names[part]} = {tasks[row, part]:g}, "
+                f"expected {space.low[part]:g} to {space.high[part]:g}"
+            )
 
     @abstractmethod
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
@@ -227,6 +250,8 @@ class TaskVectorEnv(VectorEnv):
             )
         if not np.isfinite(tasks).all():
             raise ValueError(f"task: got {tasks.tolist()}, expected finite numbers")
+        if self.all_tasks is not None:
+            self._require_inside(np.atleast_2d(tasks))
         self.tasks[rows] = np.broadcast_to(tasks, self.tasks.shape)[rows]
         self._task_given[rows] = True
 

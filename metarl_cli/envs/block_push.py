@@ -193,7 +193,7 @@ class BlockPush(TaskVectorEnv):
         goal_x, goal_y = self.tasks[row, 1:3]
         x, y = self._meant_block()[row]
         region = (goal_x, goal_y, _TABLE_Z, self._goal_radius)
-        return self._view.picture(self._physics.qpos[row], [region, (x, y, _BLOCK_TOP_Z, 0.015)])
+        return self._view.picture(self._physics.qpos[row], [region, (x, y, _BLOCK_TOP_Z, 0.022)])
 
     def close_extras(self, **_: object) -> None:
         """Release what pictures needed."""

@@ -11,7 +11,6 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_positive
 from metarl_cli.envs.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, WHITE
 from metarl_cli.envs.dream_grid import END, NUM_ACTIONS, RIDE, cells, places, walk_table
 from metarl_cli.envs.gridworld import fill_cell, grid_canvas
@@ -67,12 +66,14 @@ class BusCity(TaskVectorEnv):
         num_threads: int = 0,
         render_mode: str | None = None,
     ) -> None:
-        require_positive(train_every=train_every)
         orders = np.array(list(permutations(range(NUM_LINES))), np.float64)  # [24, 4]
         useful = np.tile(orders, (len(orders), 1))  # as the authors count: decoys change last
         self.all_tasks = np.hstack([useful, orders.repeat(len(orders), 0)]) if decoys else orders
+        if not 1 <= train_every <= len(self.all_tasks):
+            raise ValueError(f"train_every: got {train_every}, expected 1 to {len(self.all_tasks)}")
         held_out = np.arange(len(self.all_tasks)) % train_every > 0
         self.test_tasks = self.all_tasks[held_out] if held_out.any() else None
+        self._training_tasks = self.all_tasks[~held_out]
         num_stops = self.all_tasks.shape[1]
         seen = [SIZE, SIZE, 2, *([1 + len(self.all_tasks)] if city_map else [])]
         super().__init__(
@@ -119,8 +120,7 @@ class BusCity(TaskVectorEnv):
         return float(returns.mean())
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        assert self.all_tasks is not None
-        return self.all_tasks[(uniform[:, 0] * len(self.all_tasks)).astype(np.int64)]
+        return self._training_tasks[(uniform[:, 0] * len(self._training_tasks)).astype(np.int64)]
 
     def _initialize(self, rows: np.ndarray) -> None:
         assert self.all_tasks is not None

@@ -81,6 +81,7 @@ class Cooking(TaskVectorEnv):
         weights = NUM_INGREDIENTS ** np.arange(len(DRAWERS))
         self.all_tasks = (numbers[:, None] // weights % NUM_INGREDIENTS).astype(np.float64)
         self.test_tasks = self.all_tasks[list(test_ids)] if len(test_ids) else None
+        self._training_tasks = self.all_tasks[~np.isin(numbers, test_ids)]
         item = NUM_INGREDIENTS + 1
         super().__init__(
             observation_space=Dict(
@@ -126,7 +127,7 @@ class Cooking(TaskVectorEnv):
         return anchors
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return np.floor(NUM_INGREDIENTS * uniform)
+        return self._training_tasks[(uniform[:, 0] * len(self._training_tasks)).astype(np.int64)]
 
     def _initialize(self, rows: np.ndarray) -> None:
         drawers = (self._random.uniform(2, rows) * len(DRAWERS)).astype(np.int64)

@@ -179,6 +179,12 @@ class Maze(TaskVectorEnv):
     def _observe(self) -> np.ndarray:
         return self._view.observe(self._state())
 
+    def play_a_little(self) -> None:
+        """Stand where the grey box tells its secret, looking at it."""
+        near = np.flatnonzero(self._maze.in_range)
+        self._pose[:] = near[near % NUM_HEADINGS == NUM_HEADINGS // 2][-1]  # heading west
+        self._remember(self._observe(), None)
+
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row from above, beside what the agent sees if that is an image.
 

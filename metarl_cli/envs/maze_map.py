@@ -71,7 +71,8 @@ class MazeMap:
 def _read(letters: Sequence[str]) -> dict[tuple[int, int], str]:
     """Return the letter at each (x, y), or raise ValueError for what is no closed maze."""
     if len({len(line) for line in letters}) != 1:
-        raise ValueError(f"maze: got rows of {[len(line) for line in letters]} letters")
+        lengths = [len(line) for line in letters]
+        raise ValueError(f"maze: got rows of {lengths} letters, expected rows of one length")
     cells = {
         (x, len(letters) - 1 - y): letter
         for y, line in enumerate(letters)

@@ -41,11 +41,8 @@ class ResetNoise:
 
     def __post_init__(self) -> None:
         require_choice("reset_noise.position", self.position, ("uniform", "normal"))
-        require_not_negative(
-            position_scale=self.position_scale,
-            velocity_std=self.velocity_std,
-            velocity_bound=self.velocity_bound,
-        )
+        for name in ("position_scale", "velocity_std", "velocity_bound"):
+            require_not_negative(**{f"reset_noise.{name}": getattr(self, name)})
         if self.velocity_std and self.velocity_bound:
             raise ValueError("reset_noise: got both velocity_std and velocity_bound, expected one")
 

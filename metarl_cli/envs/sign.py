@@ -196,6 +196,12 @@ class SignNav(TaskVectorEnv):
         self._moved[:] = False
         return {"image": self._images.copy(), "instruction": self._instruction.copy()}
 
+    def play_a_little(self) -> None:
+        """Stand where the sign can be read, from nearer row by row."""
+        self._pose[:, 0] = np.linspace(4.0, 7.0, self.num_envs)
+        self._pose[:, 1], self._pose[:, 2] = _SIGN_Z, 0.0
+        self._moved[:] = True
+
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: a map with the agent on it, and what the agent sees."""
         rows = np.array([row])

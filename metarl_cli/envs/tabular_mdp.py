@@ -153,7 +153,11 @@ class TabularMDP(TaskVectorEnv):
         for action in sorted(range(len(rewards)), key=lambda a: a == best):
             target = int(weights[action].argmax())
             colour = ORANGE if action == best else GREY
-            canvas.line(places[[state, target]], colour, width=1 + 4 * weights[action, target])
+            width = 1 + 4 * weights[action, target]
+            if target == state:
+                canvas.ring(places[state, 0], places[state, 1], 0.22, colour, width)
+            else:
+                canvas.line(places[[state, target]], colour, width)
         for s, (x, y) in enumerate(places):
             canvas.disc(x, y, 0.16, BLUE if s == state else LIGHT)
             canvas.text(x, y, str(s), WHITE if s == state else BLACK)

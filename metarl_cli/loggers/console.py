@@ -163,7 +163,7 @@ class Pace:
         """Return for instance `1,200,000 steps (12 %)  20,000 steps/s  elapsed 1:00  left 7:20`."""
         now_s = time.monotonic()
         rate = (self.step - self._initial_step) / max(self._last_s - self._start_s, 1e-6)  # steps/s
-        share = 100 * self.step / max(self.total_steps, 1)
+        share = min(100, 100 * self.step / max(self.total_steps, 1))
         text = f"{self.step:,} steps ({share:.0f} %)  {rate:,.0f} steps/s"
         text += f"  elapsed {_clock(now_s - self._start_s)}"
         left = self.total_steps - self.step

@@ -33,4 +33,4 @@ def gallery_figure(pictures: Sequence[Picture], path: Path, *, columns: int) -> 
     for axes, picture in zip(places, pictures, strict=False):
         axes.imshow(picture.frame, interpolation="antialiased")
         axes.set_title(picture.caption, fontsize=7.5)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=_DPI, bbox_inches="tight")

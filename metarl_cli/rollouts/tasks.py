@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.protocols import Split
 from metarl_cli.core.types import Tasks
 
 
@@ -19,16 +21,21 @@ class TaskFamily(Protocol):
     test_tasks: np.ndarray | None
 
     def sample_tasks(self, num: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw tasks `[num, D]`."""
+        """Draw tasks `[num, D]`, none of them in `test_tasks`."""
 
 
 @dataclass(frozen=True)
 class TaskSplit:
     """Training, validation and held-out tasks of a family.
 
-    Held-out tasks are fixed by `test_seed` and never met in training, unless the family has so few
-    tasks (`all_tasks`, for instance two directions) that training and testing share them.
-    Validation tasks choose the best checkpoint; they are held out from training in the same way.
+    Families with infinitely many tasks: test and validation tasks are fixed by `test_seed`, differ
+    from each other and are never met in training. Families with so few tasks that all are for
+    training (`all_tasks`, for instance two directions): they serve for all three. Families whose
+    authors say which tasks are for testing (`test_tasks`): validation takes training tasks.
+    Validation tasks choose the checkpoint that is tested.
+
+    Raises:
+        UserError: more tasks are asked for than there are.
     """
 
     family: TaskFamily
@@ -37,17 +44,32 @@ class TaskSplit:
     train_seed: int
     num_test: int
     test_seed: int
+    num_validation: int | None = None  # None: as many as for testing
+
+    def __post_init__(self) -> None:
+        trainable, held_out = self._trainable, self.family.test_tasks
+        sizes = {
+            "num_test": (self.num_test, trainable if held_out is None else held_out),
+            "num_train": (self.num_train, trainable if self.mode == "finite" else None),
+            "num_validation": (self.num("validation"), trainable),
+        }
+        for name, (wanted, pool) in sizes.items():
+            if pool is not None and wanted > len(pool):
+                raise UserError(f"env.tasks.{name}: got {wanted}, but there are only {len(pool)}")
+
+    def num(self, split: Split) -> int:
+        """Return how many tasks `fixed` gives."""
+        chosen = self.num_validation if split == "validation" else None
+        return chosen or self.num_test
 
     def fixed(self, stream: Literal["validation", "test"]) -> Tasks:
-        """Return the same `num_test` tasks at every call."""
+        """Return the same tasks at every call."""
         rng = np.random.default_rng([self.test_seed, ("test", "validation").index(stream)])
         pool = self.family.test_tasks if stream == "test" else None
         pool = self._trainable if pool is None else pool
         if pool is None:
-            return as_tasks(self.family.sample_tasks(self.num_test, rng))
-        if self.num_test >= len(pool):
-            return as_tasks(np.resize(pool, (self.num_test, pool.shape[1])))
-        return as_tasks(pool[np.sort(rng.choice(len(pool), self.num_test, replace=False))])
+            return as_tasks(self.family.sample_tasks(self.num(stream), rng))
+        return as_tasks(_some_rows(pool, self.num(stream), rng))
 
     def train(self, num: int, rng: np.random.Generator) -> Tasks:
         """Draw `num` training tasks: fresh ones, or rows of the finite training set."""
@@ -59,7 +81,10 @@ class TaskSplit:
     @cached_property
     def training_set(self) -> np.ndarray:
         """The finite training set `[num_train, D]`."""
-        return self._draw(self.num_train, np.random.default_rng(self.train_seed))
+        rng = np.random.default_rng(self.train_seed)
+        if self._trainable is not None:
+            return _some_rows(self._trainable, self.num_train, rng)
+        return self._draw(self.num_train, rng)
 
     @cached_property
     def _held_out(self) -> np.ndarray:
@@ -73,8 +98,6 @@ class TaskSplit:
 
     def _draw(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Draw tasks, replacing any that equals a held-out one."""
-        if self._trainable is not None and self.family.test_tasks is not None:
-            return self._trainable[rng.integers(len(self._trainable), size=num)]
         params = self.family.sample_tasks(num, rng)
         if self._trainable is not None:
             return params
@@ -87,6 +110,11 @@ def as_tasks(params: np.ndarray, index: np.ndarray | None = None) -> Tasks:
     """Wrap task parameters `[N, D]`; without an index they count as drawn fresh (-1)."""
     rows = np.full(len(params), -1) if index is None else index
     return Tasks(torch.as_tensor(params.copy()), torch.as_tensor(rows))
+
+
+def _some_rows(pool: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose different rows of a pool, in its order."""
+    return pool[np.sort(rng.choice(len(pool), num, replace=False))]
 
 
 def _rows_in(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -34,7 +34,6 @@ def test_returns_of_several_episodes_follow_one_another():
     [
         ("point_nav", "finite", "training: 9 fixed ones of infinitely many; testing: 20 others"),
         ("gridnavi", "fresh", "training: all 21; testing: 20 of the same"),
-        ("cheetah_dir", "fresh", "training: all 2; testing: 2 of the same"),
         ("bus_city", "fresh", "training: 53; testing: 20 of 523 others"),
         ("bus_city", "finite", "training: 9 fixed ones of 53; testing: 20 of 523 others"),
     ],

@@ -264,6 +264,9 @@ def test_wrong_input_is_one_clear_line(name):
         "seed: got -1": lambda: env.reset(seed=-1),
         "render_mode: got 'human'": lambda: batch(name, render_mode="human"),
     }
+    if env.all_tasks is not None:
+        too_large = {"task": env.env_spec.task.high + 1}
+        wrong[f"task: got {env.task_names[0]} ="] = lambda: env.reset(options=too_large)
     for message, call in wrong.items():
         with pytest.raises(Exception) as error:
             call()

@@ -5,11 +5,15 @@ from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.drawing import GREEN
 from metarl_cli.envs.robots import compile_model, find_robot
 
-NO_NOISE = {"reset_noise.position_scale": 0.0, "reset_noise.velocity_std": 0.0}
+AS_MAESN = {
+    "frame_skip": 1,
+    "reset_noise.position_scale": 0.0,
+    "reset_noise.velocity_std": 0.0,
+}
 
 
 def carts(num_envs=1, **settings):
-    return make_vector_env(name="wheeled_goal", num_envs=num_envs, **NO_NOISE | settings)
+    return make_vector_env(name="wheeled_goal", num_envs=num_envs, **AS_MAESN | settings)
 
 
 def drive(env, actions, num_steps):

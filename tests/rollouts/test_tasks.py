@@ -3,6 +3,7 @@ import pytest
 import torch
 from helpers import SPLIT, TinyEnv
 
+from metarl_cli.core.errors import UserError
 from metarl_cli.rollouts.tasks import TaskSplit
 
 
@@ -22,11 +23,15 @@ class Directions:
         return self.all_tasks[rng.integers(0, 2, num)]
 
 
-class Ids(Coins):
+class Ids:
     """Forty tasks of which every fourth is for testing, as its authors have it."""
 
     all_tasks = np.arange(40.0)[:, None] / 10
     test_tasks = all_tasks[::4]
+
+    def sample_tasks(self, num, rng):
+        ids = rng.integers(0, 30, (num, 1))
+        return (ids + ids // 3 + 1) / 10  # none that four divides
 
 
 def split(family=None, **settings):
@@ -100,8 +105,8 @@ def test_a_batch_larger_than_the_training_set_repeats_tasks():
 
 
 def test_family_of_two_tasks_shares_them_between_training_and_testing():
-    tasks = split(Directions(), num_test=3)
-    assert tasks.fixed("test").params.tolist() == [[1], [-1], [1]]
+    tasks = split(Directions(), num_test=2)
+    assert tasks.fixed("test").params.tolist() == [[1], [-1]]
     assert rows(tasks.train(30, rng())) == {(1.0,), (-1.0,)}
 
 
@@ -119,4 +124,26 @@ def test_a_published_split_is_kept(mode):
 
 def test_all_published_test_tasks_are_used_when_asked_for():
     assert len(rows(split(Ids(), num_test=10).fixed("test"))) == 10
-    assert split(Ids(), num_test=13).fixed("test").num == 13
+
+
+def test_validation_may_take_more_tasks_than_there_are_for_testing():
+    tasks = split(Ids(), num_test=1, num_validation=30)
+    assert len(rows(tasks.fixed("validation"))) == 30 and tasks.fixed("test").num == 1
+
+
+def test_a_finite_training_set_of_a_finite_family_repeats_no_task():
+    tasks = split(Ids(), mode="finite", num_train=30, num_validation=3)
+    assert len(rows(tasks.train(30, rng()))) == 30
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_test": 11}, "env.tasks.num_test: got 11, but there are only 10"),
+        ({"num_validation": 31}, "env.tasks.num_validation: got 31, but there are only 30"),
+        ({"num_train": 31, "mode": "finite"}, "env.tasks.num_train: got 31, but there are only 30"),
+    ],
+)
+def test_more_tasks_than_there_are_is_one_clear_line(settings, message):
+    with pytest.raises(UserError, match=message):
+        split(Ids(), **settings)

@@ -38,6 +38,17 @@ def require_choice(name: str, value: Any, legal: Sequence[Any]) -> None:
         raise ValueError(f"{name}: got {value!r}, expected one of {list(legal)}")
 
 
+def require_inside(tasks: np.ndarray, space: Box, names: Sequence[str]) -> None:
+    """Raise ValueError for the first of the parameters `[N, D]` that is outside the task space."""
+    outside = np.argwhere((tasks < space.low) | (tasks > space.high))
+    if len(outside):
+        row, part = outside[0]
+        raise ValueError(
+            f"task: got {names[part]} = {tasks[row, part]:g}, "
+            f"expected {space.low[part]:g} to {space.high[part]:g}"
+        )
+
+
 def row_seeds(seed: int | Sequence[int], num: int) -> np.ndarray:
     """Return one seed per row, uint64 `[num]`: s, s + 1, ... for an integer s."""
     first = range(int(seed), int(seed) + num) if isinstance(seed, int | np.integer) else seed

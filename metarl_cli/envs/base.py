@@ -19,8 +19,8 @@ from gymnasium.vector.utils import batch_space, create_empty_array
 from metarl_cli.core.types import EnvSpec
 from metarl_cli.envs.checks import (
     chosen_rows,
+    given_tasks,
     legal_actions,
-    require_inside,
     require_positive,
     row_seeds,
 )
@@ -232,17 +232,9 @@ class TaskVectorEnv(VectorEnv):
             self.tasks[free] = self._tasks_from_uniform(self._random.uniform(size, free))
         if task is None:
             return
-        tasks = np.asarray(task, np.float64)
-        if tasks.shape not in (self.tasks.shape, self.tasks.shape[1:]):
-            raise ValueError(
-                f"task: got shape {tasks.shape}, "
-                f"expected {self.tasks.shape} or {self.tasks.shape[1:]}"
-            )
-        if not np.isfinite(tasks).all():
-            raise ValueError(f"task: got {tasks.tolist()}, expected finite numbers")
-        if self.all_tasks is not None:
-            require_inside(np.atleast_2d(tasks), self.env_spec.task, self.task_names)
-        self.tasks[rows] = np.broadcast_to(tasks, self.tasks.shape)[rows]
+        finite = None if self.all_tasks is None else self.env_spec.task
+        tasks = given_tasks(task, self.tasks.shape, self.task_names, finite)
+        self.tasks[rows] = tasks[rows]
         self._task_given[rows] = True
 
 

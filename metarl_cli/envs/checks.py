@@ -51,10 +51,11 @@ def given_tasks(
     if not np.isfinite(tasks).all():
         raise ValueError(f"task: got {tasks.tolist()}, expected finite numbers")
     tasks = np.broadcast_to(tasks, shape)
-    outside = [] if finite is None else np.argwhere((tasks < finite.low) | (tasks > finite.high))
+    if finite is None:
+        return tasks
+    outside = np.argwhere((tasks < finite.low) | (tasks > finite.high))
     if len(outside):
         row, part = outside[0]
-        assert finite is not None
         raise ValueError(
             f"task: got {names[part]} = {tasks[row, part]:g}, "
             f"expected {finite.low[part]:g} to {finite.high[part]:g}"

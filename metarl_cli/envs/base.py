@@ -17,7 +17,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
 from metarl_cli.core.types import EnvSpec
-from metarl_cli.envs.checks import chosen_rows, legal_actions, require_positive, row_seeds
+from metarl_cli.envs.checks import (
+    chosen_rows,
+    given_tasks,
+    legal_actions,
+    require_positive,
+    row_seeds,
+)
 from metarl_cli.envs.random_rows import RowRandom
 
 _LITTLE = 8  # steps
@@ -194,17 +200,6 @@ class TaskVectorEnv(VectorEnv):
         """Continue the random streams of `state_dict`; follow it with `reset`."""
         self._random.load_state_dict(state["random"])
 
-    def _require_inside(self, tasks: np.ndarray) -> None:
-        """Refuse tasks `[N, D]` outside the task space: in a finite family they mean nothing."""
-        space = self.env_spec.task
-        outside = np.argwhere((tasks < space.low) | (tasks > space.high))
-        if len(outside):
-            row, part = outside[0]
-            raise ValueError(
-                f"task: got {self.task_names[part]} = {tasks[row, part]:g}, "
-                f"expected {space.low[part]:g} to {space.high[part]:g}"
-            )
-
     @abstractmethod
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         """Map `[num, D]` numbers from U[0, 1) to tasks `[num, D]` of the family."""
@@ -242,17 +237,9 @@ class TaskVectorEnv(VectorEnv):
             self.tasks[free] = self._tasks_from_uniform(self._random.uniform(size, free))
         if task is None:
             return
-        tasks = np.asarray(task, np.float64)
-        if tasks.shape not in (self.tasks.shape, self.tasks.shape[1:]):
-            raise ValueError(
-                f"task: got shape {tasks.shape}, "
-                f"expected {self.tasks.shape} or {self.tasks.shape[1:]}"
-            )
-        if not np.isfinite(tasks).all():
-            raise ValueError(f"task: got {tasks.tolist()}, expected finite numbers")
-        if self.all_tasks is not None:
-            self._require_inside(np.atleast_2d(tasks))
-        self.tasks[rows] = np.broadcast_to(tasks, self.tasks.shape)[rows]
+        finite = None if self.all_tasks is None else self.env_spec.task
+        tasks = given_tasks(task, self.tasks.shape, self.task_names, finite)
+        self.tasks[rows] = tasks[rows]
         self._task_given[rows] = True
 
 

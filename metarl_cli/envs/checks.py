@@ -38,6 +38,31 @@ def require_choice(name: str, value: Any, legal: Sequence[Any]) -> None:
         raise ValueError(f"{name}: got {value!r}, expected one of {list(legal)}")
 
 
+def given_tasks(
+    task: np.ndarray, shape: tuple[int, ...], names: Sequence[str], finite: Box | None
+) -> np.ndarray:
+    """Return a task `[D]` or tasks `[B, D]` as float64 of `shape` `[B, D]`.
+
+    In a `finite` family, numbers outside its task space mean nothing and are refused.
+    """
+    tasks = np.asarray(task, np.float64)
+    if tasks.shape not in (shape, shape[1:]):
+        raise ValueError(f"task: got shape {tasks.shape}, expected {shape} or {shape[1:]}")
+    if not np.isfinite(tasks).all():
+        raise ValueError(f"task: got {tasks.tolist()}, expected finite numbers")
+    tasks = np.broadcast_to(tasks, shape)
+    if finite is None:
+        return tasks
+    outside = np.argwhere((tasks < finite.low) | (tasks > finite.high))
+    if len(outside):
+        row, part = outside[0]
+        raise ValueError(
+            f"task: got {names[part]} = {tasks[row, part]:g}, "
+            f"expected {finite.low[part]:g} to {finite.high[part]:g}"
+        )
+    return tasks
+
+
 def row_seeds(seed: int | Sequence[int], num: int) -> np.ndarray:
     """Return one seed per row, uint64 `[num]`: s, s + 1, ... for an integer s."""
     first = range(int(seed), int(seed) + num) if isinstance(seed, int | np.integer) else seed

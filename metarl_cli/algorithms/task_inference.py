@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from metarl_cli.buffers.trials import TrialBuffer, as_record, steps_of
-from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.buffers.trials import Record, steps_of
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.learners.belief_learner import BeliefLearner
 from metarl_cli.learners.belief_ppo import BeliefPPO
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import TaskDecoder
@@ -86,19 +86,20 @@ class TaskInference:
             ppo=ppo,
         )
         self.decoder = TaskDecoder(spec, latent_dim, decoder_hidden)
-        self.buffer = TrialBuffer(supervision.buffer_trials, episodes * spec.horizon)
-        self.model = nn.ModuleList([self.agent.encoder, self.decoder])
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=supervision.learning_rate)
+        self.learner = BeliefLearner(
+            self.agent.encoder,
+            self.decoder,
+            trial_steps=episodes * spec.horizon,
+            buffer_trials=supervision.buffer_trials,
+            learning_rate=supervision.learning_rate,
+            batch=supervision.batch,
+            updates=supervision.updates,
+            max_grad_norm=supervision.max_grad_norm,
+        )
 
     def parts(self) -> Mapping[str, Stateful]:
         """Policy, encoder with decoder, their optimisers, and the encoder's trials."""
-        return {
-            "policy": self.agent.policy,
-            "policy_optimizer": self.agent.optimizer,
-            "model": self.model,
-            "model_optimizer": self.optimizer,
-            "buffer": self.buffer,
-        }
+        return {**self.agent.parts(), **self.learner.parts()}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
         """An empty memory for each environment."""
@@ -115,23 +116,16 @@ class TaskInference:
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""
         trials, metrics = run_training_trials(self, sampler, self.episodes)
-        self.buffer.add(as_record(trials))
+        self.learner.add(trials)
         metrics |= self.agent.improve(trials)
-        losses = [self._improve_model() for _ in range(self.supervision.updates)]
-        names = ("belief/task_loss", "belief/kl", "belief/grad_norm")
-        return metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+        return metrics | self.learner.improve(self._loss)
 
-    def _improve_model(self) -> Tensor:
-        """Minimise -log p(task | z) + beta KL(q(z) || N(0, 1)) after each step (section 4.2)."""
-        steps = steps_of(self.buffer.sample(self.supervision.batch))
+    def _loss(self, trials: Record) -> tuple[Tensor, dict[str, Tensor]]:
+        """-log p(task | z) + beta KL(q(z) || N(0, 1)), mean over all steps (section 4.2)."""
+        steps = steps_of(trials)
         belief = self.agent.encoder.sequence(steps)  # [T, M, Z]
         task_loss = masked_mean(self.decoder.loss(belief.sample(), steps.task), steps.active)
         prior = DiagonalGaussian(torch.zeros_like(belief.mean), torch.zeros_like(belief.mean))
         kl = masked_mean(belief.kl(prior), steps.active)
-        self.optimizer.zero_grad(set_to_none=True)
-        (task_loss + self.supervision.bottleneck * kl).backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.supervision.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise NonFiniteError("the gradient of the belief's model is not finite")
-        self.optimizer.step()
-        return torch.stack([task_loss.detach(), kl.detach(), norm])
+        terms = {"belief/task_loss": task_loss, "belief/kl": kl}
+        return task_loss + self.supervision.bottleneck * kl, terms

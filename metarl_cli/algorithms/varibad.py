@@ -17,18 +17,18 @@ Differences from the paper:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from metarl_cli.buffers.trials import Record, TrialBuffer, as_record, steps_of
+from metarl_cli.buffers.trials import Record, steps_of
 from metarl_cli.core import tree
-from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.elbo import negative_log_likelihood, sequential_kl
+from metarl_cli.learners.belief_learner import BeliefLearner
 from metarl_cli.learners.belief_ppo import BeliefPPO
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import RewardDecoder
@@ -103,19 +103,20 @@ class VariBAD:
             ppo=ppo,
         )
         self.decoder = RewardDecoder(spec, latent_dim, decoder_hidden)
-        self.buffer = TrialBuffer(elbo.buffer_trials, episodes * spec.horizon)
-        self.model = nn.ModuleList([self.agent.encoder, self.decoder])
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=elbo.learning_rate)
+        self.learner = BeliefLearner(
+            self.agent.encoder,
+            self.decoder,
+            trial_steps=episodes * spec.horizon,
+            buffer_trials=elbo.buffer_trials,
+            learning_rate=elbo.learning_rate,
+            batch=elbo.batch,
+            updates=elbo.updates,
+            max_grad_norm=elbo.max_grad_norm,
+        )
 
     def parts(self) -> Mapping[str, Stateful]:
         """Policy, encoder with decoder, their optimisers, and the encoder's trials."""
-        return {
-            "policy": self.agent.policy,
-            "policy_optimizer": self.agent.optimizer,
-            "model": self.model,
-            "model_optimizer": self.optimizer,
-            "buffer": self.buffer,
-        }
+        return {**self.agent.parts(), **self.learner.parts()}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
         """An empty memory for each environment."""
@@ -132,27 +133,18 @@ class VariBAD:
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""
         trials, metrics = run_training_trials(self, sampler, self.episodes)
-        record = as_record(trials)
-        self.buffer.add(record)
+        return metrics | self.learn_from(trials, trials.reward)
+
+    def learn_from(self, trials: Trajectory, reward: Tensor) -> Metrics:
+        """Improve the policy on new trials `[T, B]` with `reward`, the model on what was paid."""
+        self.learner.add(trials)
         self.decoder.take_statistics(
             trials.step.obs, trials.action, trials.next_obs, trials.step.active
         )
-        metrics |= self.agent.improve(trials)
-        losses = [self._improve_model() for _ in range(self.elbo.updates)]
-        names = ("belief/reward_loss", "belief/kl", "belief/grad_norm")
-        return metrics | dict(zip(names, torch.stack(losses).mean(0).tolist(), strict=True))
+        metrics = self.agent.improve(replace(trials, reward=reward))
+        return metrics | self.learner.improve(self._negative_elbo)
 
-    def _improve_model(self) -> Tensor:
-        reward_loss, kl = self._negative_elbo(self.buffer.sample(self.elbo.batch))
-        self.optimizer.zero_grad(set_to_none=True)
-        (reward_loss + self.elbo.kl_weight * kl).backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.elbo.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise NonFiniteError("the gradient of the belief's model is not finite")
-        self.optimizer.step()
-        return torch.stack([reward_loss.detach(), kl.detach(), norm])
-
-    def _negative_elbo(self, trials: Record) -> tuple[Tensor, Tensor]:
+    def _negative_elbo(self, trials: Record) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction and KL terms (Equation 8), sums over time, means over trials.
 
         From the beliefs after L steps, Q transitions anywhere in the trial are decoded.
@@ -167,8 +159,10 @@ class VariBAD:
         )
         loss = negative_log_likelihood(prediction, target["reward"], self.elbo.reward_likelihood)
         loss = loss * steps.active[now].unsqueeze(1) * target["active"]  # [L, Q, M]
-        kl = sequential_kl(belief, steps.active)[now]
-        return loss.sum((0, 1)).mean(), kl.sum(0).mean()
+        reward_loss = loss.sum((0, 1)).mean()
+        kl = sequential_kl(belief, steps.active)[now].sum(0).mean()
+        terms = {"belief/reward_loss": reward_loss, "belief/kl": kl}
+        return reward_loss + self.elbo.kl_weight * kl, terms
 
 
 def some_of(num: int, most: int) -> Tensor | slice:

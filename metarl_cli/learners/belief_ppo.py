@@ -7,12 +7,12 @@ inference: to tell the task): no policy gradient reaches it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from metarl_cli.core.protocols import Metrics
+from metarl_cli.core.protocols import Metrics, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.learners.ppo import PPO, Rollout, one_group
@@ -56,6 +56,10 @@ class BeliefPPO:
             context_dim=2 * latent_dim,
         )
         self.optimizer = ppo.optimizer(self.policy)
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """Policy with critic and their optimiser; the encoder belongs to who trains it."""
+        return {"policy": self.policy, "policy_optimizer": self.optimizer}
 
     def initial_state(self, num: int) -> State:
         """Return the memory of `num` agents at the start of a trial."""

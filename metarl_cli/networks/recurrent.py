@@ -83,6 +83,7 @@ def with_memory(network: TorsoFactory, in_dim: int) -> Memory:
     torso = network(in_dim=in_dim)
     if not isinstance(torso, Memory):
         raise UserError(
-            f"network: this algorithm needs one with memory (gru, lstm), got {torso.kind}"
+            "network: this algorithm needs one with memory (gru, lstm, transformer), "
+            f"got {torso.kind}"
         )
     return torso

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from metarl_cli.core.types import Output
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
@@ -16,9 +16,11 @@ from metarl_cli.rollouts.tasks import TaskSplit
 
 NUM_STATES = 5
 NUM_ACTIONS = 3
+PICTURE = (36, 40, 3)  # a column of 8 pixels for each value of the counter
 SPLIT = {"mode": "fresh", "num_train": 6, "train_seed": 0, "num_test": 3, "test_seed": 1}
 
 Fault = Literal["reward", "obs", "unstable"]
+ObsKind = Literal["vector", "discrete", "grid", "image", "dict"]
 
 # Settings of the smallest runs
 TINY = [
@@ -34,14 +36,28 @@ TINY = [
 ]
 
 
+def observation_space(kind: ObsKind) -> Box | Dict | Discrete:
+    """The space of each kind of observation of a `TinyEnv`."""
+    picture, instruction = Box(0, 255, PICTURE, np.uint8), Discrete(2)
+    return {
+        "vector": Box(-np.inf, np.inf, (2,), np.float32),
+        "discrete": Discrete(NUM_STATES),
+        "grid": Dict({"cell": MultiDiscrete([NUM_STATES, 2]), "instruction": instruction}),
+        "image": picture,
+        "dict": Dict({"image": picture, "instruction": instruction}),
+    }[kind]
+
+
 class TinyEnv(TaskVectorEnv):
     """A counter on a ring of 5 that moves by 1, or by the action taken if that is discrete.
 
-    Observation: (counter / 5, start in [0, 1)) or the counter. Reward: minus the distance of the
-    action (its mean, or index - 1) to the task, a number in [-1, 1].
+    Observation: (counter / 5, start in [0, 1)), or the counter, alone, beside its parity in a grid
+    or painted as a white column; dicts add an instruction, whether start is in the upper half.
+    Reward: minus the distance of the action (its mean, or index - 1) to the task, a number in
+    [-1, 1].
 
     Args:
-        obs: vector or discrete.
+        obs: vector, discrete, grid (a dict of numbers), image, dict (with an image).
         action: continuous (2 dimensions) or discrete (3 actions).
         num_envs: B.
         horizon: steps per episode.
@@ -55,7 +71,7 @@ class TinyEnv(TaskVectorEnv):
     def __init__(
         self,
         *,
-        obs: Literal["vector", "discrete"] = "vector",
+        obs: ObsKind = "vector",
         action: Literal["continuous", "discrete"] = "continuous",
         num_envs: int = 6,
         horizon: int = 4,
@@ -63,9 +79,9 @@ class TinyEnv(TaskVectorEnv):
         fault: tuple[Fault, int, int] | None = None,
         num_threads: int = 0,
     ) -> None:
-        vector, box = Box(-np.inf, np.inf, (2,), np.float32), Box(-1, 1, (2,), np.float32)
+        box = Box(-1, 1, (2,), np.float32)
         super().__init__(
-            observation_space=vector if obs == "vector" else Discrete(NUM_STATES),
+            observation_space=observation_space(obs),
             action_space=box if action == "continuous" else Discrete(NUM_ACTIONS),
             task_space=Box(-1, 1, (1,), np.float64),
             task_names=("target",),
@@ -73,7 +89,7 @@ class TinyEnv(TaskVectorEnv):
             num_envs=num_envs,
         )
         self.ends = np.full(num_envs, np.inf) if ends is None else np.asarray(ends)
-        self.fault = fault
+        self.kind, self.fault = obs, fault
         self.start = np.zeros(num_envs)
         self.counter = np.zeros(num_envs, np.int64)
 
@@ -102,10 +118,17 @@ class TinyEnv(TaskVectorEnv):
             info={"success": (reward > -0.1).astype(np.float64)},
         )
 
-    def _observe(self) -> np.ndarray:
+    def _observe(self) -> np.ndarray | dict[str, np.ndarray]:
         ring = self.counter % NUM_STATES
-        if isinstance(self.single_observation_space, Discrete):
+        instruction = (self.start >= 0.5).astype(np.int64)
+        if self.kind == "discrete":
             return ring.copy()
+        if self.kind == "image":
+            return _painted(ring)
+        if self.kind == "dict":
+            return {"image": _painted(ring), "instruction": instruction}
+        if self.kind == "grid":
+            return {"cell": np.stack([ring, ring % 2], 1), "instruction": instruction}
         obs = np.stack([ring / NUM_STATES, self.start], 1).astype(np.float32)
         if self._strikes("obs") and self.counter.any():
             obs[self.fault[2], 0] = np.nan
@@ -118,6 +141,12 @@ class TinyEnv(TaskVectorEnv):
         if self.fault is None:
             return False
         return self.fault[0] == what and int(self._elapsed.max()) == self.fault[1]
+
+
+def _painted(ring: np.ndarray) -> np.ndarray:
+    """Pictures `[B, *PICTURE]` with a white column for each number."""
+    columns = np.arange(PICTURE[1]) // 8 == ring[:, None]
+    return np.where(columns[:, None, :, None], 255, np.zeros(PICTURE, int)).astype(np.uint8)
 
 
 @dataclass

@@ -17,15 +17,40 @@ from omegaconf import OmegaConf
 from metarl_cli.config import build, compose
 from metarl_cli.config_compose import options_of
 from metarl_cli.core import tree
+from metarl_cli.core.errors import UserError
 from metarl_cli.runtime.evaluator import meta_test
 from metarl_cli.runtime.process import random_state
 
 N, E = 3, 2
-SPACES = [(obs, act) for obs in ("vector", "discrete") for act in ("continuous", "discrete")]
-SMALL = {"num_tasks": N, "envs_per_task": E, "ppo": {"epochs": 2, "num_minibatches": 2}}
+SPACES = [
+    ("vector", "continuous"),
+    ("vector", "discrete"),
+    ("discrete", "continuous"),
+    ("grid", "discrete"),
+    ("image", "discrete"),
+    ("dict", "continuous"),
+]
+WITH_IMAGES = ("image", "dict")
+WITHOUT_EYES = ("maml", "scratch_ppo")  # their networks are stacked, one per task: no convnet
+MEMORIES = ("gru", "lstm", "transformer")
+ONE_UPDATE = {"batch": 4, "updates": 1, "buffer_trials": 8}
+SMALL = {
+    "num_tasks": N,
+    "envs_per_task": E,
+    "ppo": {"epochs": 1, "num_minibatches": 2},
+    "elbo": ONE_UPDATE,
+    "supervision": ONE_UPDATE,
+}
+SMALL_NETWORK = {"embedding": 8, "width": 8, "heads": 2, "layers": 1, "context": 4}
 
+CASES = [
+    (name, obs, action)
+    for name in options_of("algo")
+    for obs, action in SPACES
+    if not (name in WITHOUT_EYES and obs in WITH_IMAGES)
+]
 every_algorithm = pytest.mark.parametrize("name", options_of("algo"))
-every_space = pytest.mark.parametrize(("obs", "action"), SPACES, ids=["-".join(s) for s in SPACES])
+every_case = pytest.mark.parametrize(("name", "obs", "action"), CASES, ids=map("-".join, CASES))
 
 
 @dataclass
@@ -53,21 +78,29 @@ class Bench:
 
 
 @functools.lru_cache
-def config(name):
-    cfg = compose("train", [f"algo={name}", "env=point_nav"])
+def config(name, network=None):
+    chosen = [] if network is None else [f"network={network}"]
+    cfg = compose("train", [f"algo={name}", "env=point_nav", *chosen])
     OmegaConf.set_struct(cfg, False)
     for key in SMALL.keys() & cfg.algo.keys():
         cfg.algo = OmegaConf.merge(cfg.algo, {key: SMALL[key]})
-    cfg.network.hidden = [8] if cfg.network.get("activation") else 8
+    for key in SMALL_NETWORK.keys() & cfg.network.keys():
+        cfg.network[key] = SMALL_NETWORK[key]
+    if "hidden" in cfg.network:
+        cfg.network.hidden = [8] if cfg.network.get("activation") else 8
     return cfg
 
 
-def bench(name, obs="vector", action="continuous", seed=0, **env):
+def bench(name, obs="vector", action="continuous", seed=0, network=None, **env):
     torch.manual_seed(seed)
-    cfg = config(name)
+    cfg = config(name, network)
     sampler = tiny_sampler(obs=obs, action=action, num_envs=N * E, seed=seed, **env)
-    network = functools.partial(build, cfg.network)
-    return Bench(build(cfg.algo, spec=sampler.spec, network=network), sampler)
+    torso = functools.partial(build, cfg.network)
+    return Bench(build(cfg.algo, spec=sampler.spec, network=torso), sampler)
+
+
+def remembers(name):
+    return config(name).network._target_ != config(name, "mlp").network._target_
 
 
 def tensors_of(value):
@@ -88,8 +121,7 @@ def all_equal(ours, theirs):
     return len(ours) == len(theirs) and all(a.equal(b) for a, b in zip(ours, theirs, strict=True))
 
 
-@every_algorithm
-@every_space
+@every_case
 def test_train_step_returns_finite_metrics_or_none(name, obs, action):
     it = bench(name, obs, action, ends=[2, 9, 1, 9, 9, 3])
     for _ in range(2):
@@ -100,8 +132,7 @@ def test_train_step_returns_finite_metrics_or_none(name, obs, action):
     assert all(torch.isfinite(x).all() for x in tensors_of(it.saved()))
 
 
-@every_algorithm
-@every_space
+@every_case
 def test_actions_fit_the_action_space_before_and_after_adaptation(name, obs, action):
     it = bench(name, obs, action)
     trial = it.trial()
@@ -115,23 +146,21 @@ def test_actions_fit_the_action_space_before_and_after_adaptation(name, obs, act
         trial = trial.adapt(it.algorithm, episode)
 
 
-@every_algorithm
-@every_space
+@every_case
 def test_same_seed_same_result_bit_for_bit(name, obs, action):
-    def result(seed):
+    def result(seed, steps=2):
         it = bench(name, obs, action, seed=seed)
-        metrics = [it.algorithm.train_step(it.sampler) for _ in range(2)]
+        metrics = [it.algorithm.train_step(it.sampler) for _ in range(steps)]
         episode, trial = it.run()
         return metrics, it.saved(), episode, trial.adapt(it.algorithm, episode).state
 
-    first, same, other = result(0), result(0), result(1)
+    first, same, other = result(0), result(0), result(1, steps=1)
     assert first[0] == same[0]
     assert all(all_equal(a, b) for a, b in zip(first[1:], same[1:], strict=True))
     assert not all_equal(first[1], other[1])
 
 
-@every_algorithm
-@every_space
+@every_case
 def test_saved_and_loaded_parts_act_the_same_and_train_on_the_same(name, obs, action):
     it = bench(name, obs, action)
     it.algorithm.train_step(it.sampler)
@@ -149,8 +178,7 @@ def test_saved_and_loaded_parts_act_the_same_and_train_on_the_same(name, obs, ac
     assert all_equal(it.saved(), other.saved())
 
 
-@every_algorithm
-@every_space
+@every_case
 def test_adaptation_leaves_the_state_it_was_given_and_the_parts_alone(name, obs, action):
     it = bench(name, obs, action)
     episode, trial = it.run()
@@ -170,10 +198,10 @@ def test_greedy_actions_draw_no_random_numbers(name):
 
 
 @every_algorithm
-@every_space
-def test_evaluation_moves_no_random_stream_and_no_parameter(name, obs, action):
-    samplers = [bench(name, obs, action).sampler for _ in range(2)]
-    it = bench(name, obs, action)
+@pytest.mark.parametrize("action", ["continuous", "discrete"])
+def test_evaluation_moves_no_random_stream_and_no_parameter(name, action):
+    samplers = [bench(name, action=action).sampler for _ in range(2)]
+    it = bench(name, action=action)
     it.algorithm.train_step(it.sampler)
     before = it.saved(), random_state(), it.sampler.state_dict()
     results = [
@@ -185,3 +213,30 @@ def test_evaluation_moves_no_random_stream_and_no_parameter(name, obs, action):
     assert results[0].online.shape == (2, N, E)
     assert results[0].online.equal(results[1].online)
     assert results[0].probe.equal(results[1].probe)
+
+
+@pytest.mark.parametrize("name", WITHOUT_EYES)
+@pytest.mark.parametrize("obs", WITH_IMAGES)
+def test_algorithm_that_cannot_see_refuses_images_in_one_line(name, obs):
+    with pytest.raises((UserError, ValueError), match="observation") as refusal:
+        bench(name, obs)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("network", MEMORIES)
+@every_algorithm
+def test_each_kind_of_memory_trains_or_is_refused_in_one_line(name, network):
+    if remembers(name):
+        it = bench(name, network=network, ends=[2, 9, 1, 9, 9, 3])
+        metrics = it.algorithm.train_step(it.sampler)
+        assert all(map(math.isfinite, metrics.values()))
+        assert it.run()[0].action.shape == (4, N * E, 2)
+        return
+    with pytest.raises(UserError, match=r"needs a feed-forward one, got memory$"):
+        bench(name, network=network)
+
+
+@pytest.mark.parametrize("name", [name for name in options_of("algo") if remembers(name)])
+def test_algorithm_with_memory_refuses_a_network_without(name):
+    with pytest.raises(UserError, match=r"needs one with memory .*, got feed-forward$"):
+        bench(name, network="mlp")

@@ -1,0 +1,105 @@
+import io
+
+import pytest
+import torch
+from helpers import Scripted, tiny_sampler
+
+from metarl_cli.buffers.trials import TrialBuffer, as_record, steps_of
+
+
+def trials(*names, steps=2):
+    """Trials that hold their own number in every step, and twice that in a dict."""
+    number = torch.tensor(names, dtype=torch.float32).expand(steps, len(names))
+    return {"x": number.clone(), "obs": {"a": 2 * number}, "active": torch.ones(steps, len(names))}
+
+
+def filled(*batches, capacity=4, length=2):
+    buffer = TrialBuffer(capacity, length)
+    for batch in batches:
+        buffer.add(trials(*batch))
+    return buffer
+
+
+def stored(buffer):
+    """The number of each stored trial, in the order of the ring."""
+    return buffer.state_dict()["stored"]["x"][:, 0].tolist()
+
+
+def test_trials_are_kept_in_the_order_in_which_they_came():
+    buffer = filled([1, 2], [3])
+    assert stored(buffer) == [1, 2, 3] and buffer.num == 3
+
+
+def test_the_oldest_trials_make_room():
+    assert stored(filled([1, 2, 3], [4, 5])) == [5, 2, 3, 4]
+    assert stored(filled([1, 2, 3], [4, 5], [6])) == [5, 6, 3, 4]
+
+
+def test_of_more_trials_than_fit_the_last_are_kept():
+    buffer = filled([9], [1, 2, 3, 4, 5, 6])
+    assert sorted(stored(buffer)) == [3, 4, 5, 6] and buffer.num == 4
+    buffer.add(trials(7))
+    assert sorted(stored(buffer)) == [4, 5, 6, 7]
+
+
+def test_shorter_trials_are_filled_up_with_inactive_zeros_over_what_was_there():
+    buffer = TrialBuffer(capacity=1, length=3)
+    buffer.add(trials(8, steps=3))
+    buffer.add(trials(5, steps=1))
+    sample = buffer.sample(1)
+    assert sample["x"][:, 0].tolist() == [5, 0, 0]
+    assert sample["obs"]["a"][:, 0].tolist() == [10, 0, 0]
+    assert sample["active"][:, 0].tolist() == [1, 0, 0]
+
+
+def test_samples_are_whole_trials_drawn_with_replacement_by_torchs_generator():
+    buffer = filled([1, 2, 3])
+    torch.manual_seed(0)
+    first, second = buffer.sample(50), buffer.sample(50)
+    torch.manual_seed(0)
+    assert buffer.sample(50)["x"].equal(first["x"]) and not first["x"].equal(second["x"])
+    assert first["x"].shape == (2, 50) and first["x"][0].equal(first["x"][1])
+    assert first["obs"]["a"].equal(2 * first["x"])
+    assert set(first["x"][0].tolist()) == {1, 2, 3}  # never a row that is still empty
+
+
+def test_a_sample_is_a_copy():
+    buffer, batch = TrialBuffer(1, 2), trials(1)
+    buffer.add(batch)
+    batch["x"] += 1
+    buffer.sample(1)["x"] += 1
+    assert buffer.sample(1)["x"].eq(1).all()
+
+
+@pytest.mark.parametrize("batches", [[], [[1, 2]], [[1, 2, 3], [4, 5]]], ids=len)
+def test_a_saved_buffer_goes_on_like_the_original(batches):
+    original, restored = filled(*batches), TrialBuffer(4, 2)
+    file = io.BytesIO()
+    torch.save(original.state_dict(), file)
+    file.seek(0)
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    for buffer in (original, restored):
+        buffer.add(trials(6, 7, 8))
+    assert stored(restored) == stored(original) and restored.num == original.num
+
+
+def test_a_saved_state_does_not_change_with_the_buffer():
+    buffer = filled([1])
+    state = buffer.state_dict()
+    buffer.add(trials(2, 3, 4, 5))
+    assert state["stored"]["x"].tolist() == [[1, 1]]
+
+
+def test_a_record_gives_back_the_steps_as_the_agent_saw_them():
+    sampler = tiny_sampler(obs="grid")
+    agent = Scripted()
+    trial, _ = sampler.run(agent, sampler.begin(agent, sampler.sample_tasks()))
+    record = as_record(trial)
+    assert vars(steps_of(record)).keys() == vars(trial.step).keys()
+    assert steps_of(record).obs["cell"].equal(trial.step.obs["cell"])
+    assert record["reward"].equal(trial.reward) and record["action"].equal(trial.action)
+
+
+def test_capacity_below_one_is_refused():
+    with pytest.raises(ValueError, match="capacity: got 0"):
+        TrialBuffer(0, 5)

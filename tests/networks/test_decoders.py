@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch.testing import assert_close
+
+from metarl_cli.core.types import EnvSpec
+from metarl_cli.networks.decoders import PairDecoder, RewardDecoder, TaskDecoder
+
+Z = 2
+VECTOR = Box(-1, 1, (3,), np.float32)
+TASK = Box(np.array([0.0, -2.0]), np.array([4.0, 2.0]), dtype=np.float64)
+
+
+def spec(action=VECTOR, all_tasks=None):
+    return EnvSpec(VECTOR, action, TASK, horizon=5, all_tasks=all_tasks)
+
+
+def answering(out, decoder):
+    """Make a decoder answer the same to all latents."""
+    torch.nn.init.zeros_(decoder.out.weight)
+    decoder.out.bias.data = torch.tensor(out)
+    return decoder
+
+
+def test_pair_decoder_is_a_plain_network_on_latent_and_query_side_by_side():
+    torch.manual_seed(0)
+    pairs = PairDecoder(Z, query_dim=3, hidden=[5, 4], out_dim=1)
+    torch.nn.init.normal_(pairs.latent.bias)
+    torch.nn.init.normal_(pairs.query.bias)
+    plain = torch.nn.Linear(Z + 3, 5)
+    plain.weight.data = torch.cat([pairs.latent.weight, pairs.query.weight], 1).detach()
+    plain.bias.data = (pairs.latent.bias + pairs.query.bias).detach()
+    latent, query = torch.randn(4, 6, Z), torch.randn(7, 6, 3)
+    decoded = pairs(latent, query)
+    assert decoded.shape == (4, 7, 6, 1)
+    for step, transition, trial in ((0, 0, 0), (3, 6, 5), (1, 4, 2)):
+        side_by_side = torch.cat([latent[step, trial], query[transition, trial]])
+        expected = pairs.out(pairs.torso(torch.relu(plain(side_by_side))))
+        assert_close(decoded[step, transition, trial], expected)
+
+
+@pytest.mark.parametrize("action", [VECTOR, Discrete(3)], ids=["continuous", "discrete"])
+def test_reward_depends_on_latent_state_action_and_next_state_of_its_own_trial(action):
+    torch.manual_seed(0)
+    decoder = RewardDecoder(spec(action), Z, [16, 16])
+    taken = torch.randint(3, (5, 2)) if isinstance(action, Discrete) else torch.randn(5, 2, 3)
+    inputs = [torch.randn(4, 2, Z), torch.randn(5, 2, 3), taken, torch.randn(5, 2, 3)]
+    before = decoder(*inputs)
+    assert before.shape == (4, 5, 2)
+    for index in range(4):
+        changed = [x.clone() for x in inputs]
+        changed[index][0, 1] = (changed[index][0, 1] + 1) % 3
+        moved = (decoder(*changed) - before).abs() > 1e-6
+        expected = torch.zeros(4, 5, 2, dtype=torch.bool)
+        expected[(0, slice(None), 1) if index == 0 else (slice(None), 0, 1)] = True
+        assert moved.equal(expected)
+
+
+def test_reward_decoder_of_one_layer_is_refused():
+    with pytest.raises(ValueError, match=r"decoder_hidden: got \[8\], expected two"):
+        RewardDecoder(spec(), Z, [8])
+
+
+def test_among_finitely_many_tasks_the_loss_is_that_of_the_right_one():
+    tasks = np.array([[0.0, 0.0], [1.0, 2.0], [4.0, -2.0]])
+    decoder = answering([0.0, float(np.log(2)), 0.0], TaskDecoder(spec(all_tasks=tasks), Z, [4]))
+    told = torch.tensor([[[1.0, 2.0], [4.0, -2.0], [0.0, 0.0]]])  # [T, B, D]
+    loss = decoder.loss(torch.randn(1, 3, Z), told)
+    assert_close(loss, -torch.tensor([[0.5, 0.25, 0.25]]).log())
+    assert_close(decoder(torch.randn(3, Z)).exp().sum(-1), torch.ones(3))
+
+
+def test_parameters_are_told_in_units_of_the_task_space():
+    decoder = answering([0.5, 0.0], TaskDecoder(spec(), Z, [4]))
+    told = torch.tensor([[0.0, -2.0], [3.0, 0.0], [4.0, 2.0]])  # -1 -1, 0.5 0, 1 1
+    assert_close(decoder.loss(torch.randn(3, Z), told), torch.tensor([3.25, 0.0, 1.25]))

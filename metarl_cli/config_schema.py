@@ -84,6 +84,7 @@ class EvalConfig:
     meta_test: MetaTestConfig
     output: str | None
     overrides: dict[str, Any]
+    draw_beliefs: int = at_least(0)
 
 
 @dataclass

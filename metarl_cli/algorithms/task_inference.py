@@ -11,6 +11,7 @@ Differences from the paper:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,12 +24,14 @@ from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.belief_learner import BeliefLearner
-from metarl_cli.learners.belief_ppo import BeliefPPO
+from metarl_cli.learners.belief_ppo import BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import TaskDecoder
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.rollouts.trials import run_training_trials
+
+LATENTS = 32  # drawn from a belief to average over
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,13 @@ class TaskInference:
     def adapt(self, state: State, episode: Trajectory) -> State:
         """Nothing to do: the belief has adapted while acting."""
         return state
+
+    @torch.no_grad()
+    def task_log_probs(self, trial: Trajectory) -> Tensor:
+        """Log-probabilities of all tasks before each step: log E_q p(task | z), `[T, B, num]`."""
+        belief = belief_of(trial)
+        decoded = torch.stack([self.decoder(belief.sample()) for _ in range(LATENTS)])
+        return decoded.logsumexp(0) - math.log(LATENTS)
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""

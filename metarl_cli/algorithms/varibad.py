@@ -26,15 +26,17 @@ from torch import Tensor
 from metarl_cli.buffers.trials import Record, steps_of
 from metarl_cli.core import tree
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
-from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.elbo import negative_log_likelihood, sequential_kl
 from metarl_cli.learners.belief_learner import BeliefLearner
-from metarl_cli.learners.belief_ppo import BeliefPPO
+from metarl_cli.learners.belief_ppo import BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import RewardDecoder
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.rollouts.trials import run_training_trials
+
+LATENTS = 32  # drawn from a belief to average over
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,19 @@ class VariBAD:
     def adapt(self, state: State, episode: Trajectory) -> State:
         """Nothing to do: the belief has adapted while acting."""
         return state
+
+    @torch.no_grad()
+    def predicted_reward(
+        self, trial: Trajectory, obs: Observation, action: Tensor, next_obs: Observation
+    ) -> Tensor:
+        """E_q of the reward of transitions `[Q, ...]`, or of its chance, before each step."""
+        belief = belief_of(trial)  # [T, B, Z]
+        queries = tree.tree_map(lambda x: x.unsqueeze(1), (obs, action, next_obs))  # [Q, 1, ...]
+        latents = [belief.sample().flatten(0, 1).unsqueeze(1) for _ in range(LATENTS)]
+        reward = torch.stack([self.decoder(z, *queries).squeeze(-1) for z in latents])  # [S, TB, Q]
+        if self.elbo.reward_likelihood == "bernoulli":
+            reward = reward.sigmoid()
+        return reward.mean(0).unflatten(0, belief.mean.shape[:2])
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""

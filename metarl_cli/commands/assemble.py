@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 from metarl_cli.config import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, Split
+from metarl_cli.core.types import Trajectory
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
-from metarl_cli.runtime.evaluator import MetaTest, meta_test
+from metarl_cli.runtime.evaluator import MetaTest, held_out_trials, meta_test
 from metarl_cli.runtime.process import (
     choose_device,
     keep_freed_memory,
@@ -45,9 +46,8 @@ class Parts:
         self, split: Split, *, most_episodes: int | None = None, probe: bool = True
     ) -> MetaTest:
         """Meta-test on the fixed tasks of `split` by the algorithm's or the user's protocol."""
-        protocol, chosen = self.cfg.algo.meta_test, self.cfg.meta_test
-        envs = chosen.envs_per_task or protocol.envs_per_task
-        episodes = protocol.episodes if chosen.episodes is None else chosen.episodes
+        envs = self.cfg.meta_test.envs_per_task or self.cfg.algo.meta_test.envs_per_task
+        episodes = self.adaptations
         if most_episodes is not None:
             episodes = min(episodes, most_episodes)
         seed = self.cfg.seed + TEST_STREAM
@@ -57,6 +57,18 @@ class Parts:
         return meta_test(
             self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
         )
+
+    def held_out_trials(self) -> Trajectory:
+        """One trial in each held-out task by the same protocol: `[T, N]`."""
+        seed = self.cfg.seed + TEST_STREAM
+        sampler = self._sampler(self.cfg.env.tasks.num_test, 1, seed, record_info=True)
+        return held_out_trials(self.algorithm, sampler, episodes=self.adaptations, seed=seed)
+
+    @property
+    def adaptations(self) -> int:
+        """K of the meta-test: what the user chose, or else the algorithm."""
+        chosen = self.cfg.meta_test.episodes
+        return int(self.cfg.algo.meta_test.episodes if chosen is None else chosen)
 
     def _sampler(
         self, num_tasks: int, envs_per_task: int, seed: int, *, record_info: bool

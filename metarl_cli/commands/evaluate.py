@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.beliefs import beliefs_of, draw, require_drawable
 from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config import build
@@ -33,20 +34,26 @@ def run(cfg: DictConfig) -> int:
     source = str(folder.store().folder / used.file)
     parts = assemble(run_cfg)
     restore(parts.algorithm, state, source)
+    require_drawable(parts, cfg.draw_beliefs)
     try:
         with Interruption() as interruption, interruption.interruptible():
             result = parts.test("test")
+            beliefs = beliefs_of(parts) if cfg.draw_beliefs else None
     except Interrupted as interrupted:
         return exit_code(interrupted.signum)
     meta = folder.read_meta()
     env, algo = str(meta.get("env")), str(meta.get("algo"))
     document = eval_document(env, algo, source, used.env_steps, run_cfg, result)
+    document |= beliefs.agreement() if beliefs else {}
     path = Path(cfg.output) if cfg.output else _new_folder(env, algo) / "eval.json"
     try:
         _write(path, document)
     except (UserError, RunError):
         print_results(document)  # a full disk is no reason to lose what was measured
         raise
+    if beliefs:
+        title = f"{algo} on {env}"
+        draw(beliefs, path.parent / "beliefs", cfg.draw_beliefs, title=title)
     _mirror(run_cfg, meta, result, used.env_steps, path)
     print_results(document, path)
     return _judge(cfg, document["episodes"][-1])

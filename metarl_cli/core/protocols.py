@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from metarl_cli.core.types import Output, Tasks, TimeStep, Trajectory
+from metarl_cli.core.types import Observation, Output, Tasks, TimeStep, Trajectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,27 @@ class Algorithm(Agent, Protocol):
 
     def parts(self) -> Mapping[str, Stateful]:
         """Name all that a checkpoint must hold."""
+
+
+@runtime_checkable
+class InfersTask(Protocol):
+    """What an agent may offer whose belief tells the tasks apart, where they are finitely many."""
+
+    def task_log_probs(self, trial: Trajectory) -> Tensor:
+        """Return log-probabilities of all tasks before each step `[T, B]`: `[T, B, num]`."""
+
+
+@runtime_checkable
+class PredictsReward(Protocol):
+    """What an agent may offer whose belief foretells rewards."""
+
+    def predicted_reward(
+        self, trial: Trajectory, obs: Observation, action: Tensor, next_obs: Observation
+    ) -> Tensor:
+        """Return what is expected of transitions `[Q, ...]` before each step: `[T, B, Q]`.
+
+        The reward, or the chance of a positive one, whichever the agent has learned.
+        """
 
 
 class Logger(Protocol):

@@ -74,8 +74,8 @@ class GridNavigation(TaskVectorEnv):
         )
         self._size, self._start = size, np.array(start)
         self._goal_reward, self._step_reward = goal_reward, step_reward
-        self._goals = _goal_cells(goals, size, self._start)
-        self.all_tasks = self._goals.astype(np.float64)
+        self.goals = _goal_cells(goals, size, self._start)  # [G, 2], rows of all_tasks
+        self.all_tasks = self.goals.astype(np.float64)
         self._position = np.zeros((num_envs, 2), np.int64)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
@@ -84,18 +84,29 @@ class GridNavigation(TaskVectorEnv):
         "bayes_optimal" is known (see `perfect_plan`) where a plan attains the upper bound of every
         episode at once, as in both published settings, and left out elsewhere.
         """
-        steps = steps_to(self._goals, self._start)
+        steps = steps_to(self.goals, self._start)
         oracle = self._mean_return(steps)
         never = np.full(len(steps), self.horizon + 1)
-        here = (self._goals == self._start).all(-1)
+        here = (self.goals == self._start).all(-1)
         anchors: dict[str, tuple[float, ...]] = {
             "stand_still": (self._mean_return(np.where(here, 1, never)),),
             "random": (self._random_return(),),
             "oracle": (oracle,),
         }
-        if perfect_plan(self._goals, self._start, self.horizon) is not None:
+        if perfect_plan(self.goals, self._start, self.horizon) is not None:
             anchors["bayes_optimal"] = (self._mean_return(earliest_finds(steps)), oracle)
         return anchors
+
+    def moves_to_goals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return all moves to a possible goal from a cell beside it.
+
+        Returns:
+            Cells `[Q, 2]` from which to move, actions `[Q]`, and rows of `goals` `[Q]`.
+        """
+        before = self.goals[:, None] - _MOVES[1:]  # [G, 4, 2]
+        inside = (before == self._inside(before)).all(-1)
+        goal, move = np.nonzero(inside)
+        return before[inside], move + 1, goal
 
     def _mean_return(self, finds: np.ndarray) -> float:
         """Return what it pays to reach the goals after `finds` steps `[G]` and to stay there."""
@@ -113,12 +124,12 @@ class GridNavigation(TaskVectorEnv):
             presence = np.zeros_like(presence)
             for move in _MOVES:
                 np.add.at(presence, tuple(self._inside(cells + move).T), chance)
-            on_goals += presence[tuple(self._goals.T)].mean()
+            on_goals += presence[tuple(self.goals.T)].mean()
         per_step = self._goal_reward - self._step_reward
         return float(self._step_reward * self.horizon + per_step * on_goals)
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return self._goals[(uniform[:, 0] * len(self._goals)).astype(np.int64)].astype(np.float64)
+        return self.goals[(uniform[:, 0] * len(self.goals)).astype(np.int64)].astype(np.float64)
 
     def _initialize(self, rows: np.ndarray) -> None:
         self._position[rows] = self._start
@@ -147,7 +158,7 @@ class GridNavigation(TaskVectorEnv):
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: agent (blue), goal (green), where goals can be (grey)."""
         canvas = grid_canvas(self._size)
-        for goal in self._goals:
+        for goal in self.goals:
             fill_cell(canvas, goal, LIGHT)
         fill_cell(canvas, self.tasks[row], GREEN)
         x, y = self._position[row]

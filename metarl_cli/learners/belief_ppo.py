@@ -90,3 +90,12 @@ class BeliefPPO:
 def visible(belief: DiagonalGaussian) -> Tensor:
     """What a policy sees of a belief: mean and log standard deviation, `[..., 2 Z]`."""
     return torch.cat([belief.mean, belief.log_std], -1)
+
+
+def belief_of(trial: Trajectory) -> DiagonalGaussian:
+    """The belief on which each step of a trial `[T, B]` was taken, `[T, B, Z]`.
+
+    It knows of the steps before, also of the last reward of the episode before.
+    """
+    mean, log_std = trial.extras[BELIEF].chunk(2, dim=-1)
+    return DiagonalGaussian(mean, log_std)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metarl_cli.core import tree
 from metarl_cli.core.protocols import Agent, Metrics, Sampler, Split
 from metarl_cli.core.types import Tasks, Trajectory
 from metarl_cli.functional.statistics import bootstrap_interval
@@ -94,6 +95,19 @@ def meta_test(
     """Run the protocol with K = `episodes` adaptations; no random stream of the caller moves."""
     with own_random_streams(seed):
         return _run_protocol(agent, sampler, episodes, split, probe)
+
+
+def held_out_trials(agent: Agent, sampler: Sampler, *, episodes: int, seed: int) -> Trajectory:
+    """Return all steps `[T, B]` of the online episodes k = 0..K on held-out tasks."""
+    with own_random_streams(seed):
+        trial = sampler.begin(agent, sampler.sample_tasks("test"))
+        recorded = []
+        for k in range(episodes + 1):
+            episode, trial = sampler.run(agent, trial)
+            recorded.append(episode)
+            if k < episodes:
+                trial = trial.adapt(agent, episode)
+        return tree.concatenate(recorded)
 
 
 def _run_protocol(

@@ -186,3 +186,15 @@ def test_settings_out_of_range_are_named(bad, message):
     with pytest.raises(ValueError) as error:
         grid(**bad)
     assert message in str(error.value)
+
+
+def test_moves_to_goals_lead_there_from_all_cells_beside_them():
+    cells, actions, goals = grid(goals="away_from_start").moves_to_goals()
+    env = grid(goals="away_from_start", num_envs=len(cells))
+    env.reset(seed=0)
+    env._position[:] = cells
+    obs, *_ = env.step(actions)
+    np.testing.assert_array_equal(obs, env.all_tasks[goals])
+    assert (obs != cells).any(-1).all()
+    # 3 x 3 cells, 5 of them goals: 3 corners with two neighbours each and 2 sides with three
+    assert np.bincount(goals).tolist() == [2, 3, 2, 3, 2]

@@ -1,0 +1,62 @@
+"""Pictures of what an agent believes: `metarl eval draw_beliefs=N`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from rich.console import Console
+from torch import Tensor
+
+from metarl_cli.commands.assemble import Parts, build_env
+from metarl_cli.core.errors import UserError
+from metarl_cli.envs.gridworld import GridNavigation
+from metarl_cli.reports.belief import TrialPicture, belief_figure
+from metarl_cli.runtime.beliefs import GoalBeliefs, goal_beliefs
+
+
+def require_drawable(parts: Parts, num: int) -> None:
+    """Raise a UserError if beliefs in `num` held-out tasks cannot be drawn."""
+    most = parts.cfg.env.tasks.num_test
+    if num > most:
+        raise UserError(f"draw_beliefs: got {num}, but there are only {most} held-out tasks")
+    if num and not isinstance(build_env(parts.cfg, 1, 1), GridNavigation):
+        raise UserError("draw_beliefs: only where goals are cells of a grid (gridnavi, nav2d)")
+
+
+def beliefs_of(parts: Parts) -> GoalBeliefs:
+    """Run one trial in each held-out task and read the agent's beliefs."""
+    env = cast(GridNavigation, build_env(parts.cfg, 1, 1))
+    return goal_beliefs(parts.algorithm, env, parts.held_out_trials())
+
+
+def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str) -> None:
+    """Write `task_<i>.png` of the first `num` tasks, and say how good the beliefs are."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for i in range(num):
+            belief_figure(_picture(beliefs, i, title), folder / f"task_{i}.png")
+    except OSError as error:
+        raise UserError(f"cannot write into {folder}: {error.strerror}") from error
+    console, agreement = Console(), beliefs.agreement()
+    if "belief_kl" in agreement:
+        console.print(f"Belief: {agreement['belief_kl']:.3f} nats from the exact one.")
+    console.print(f"{num} pictures of beliefs in {folder}", style="dim", soft_wrap=True)
+
+
+def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
+    episodes = int(beliefs.trial.step.first[:, 0].sum())
+
+    def by_episode(x: Tensor) -> np.ndarray:
+        return x[:, task].unflatten(0, (episodes, -1)).cpu().numpy()  # [T, N] -> [K + 1, H]
+
+    goal = beliefs.trial.step.task[0, task].cpu().numpy()
+    return TrialPicture(
+        title=f"{title}, held-out task {task}: goal ({goal[0]:.0f}, {goal[1]:.0f})",
+        goal=goal,
+        goals=beliefs.goals,
+        positions=by_episode(cast(Tensor, beliefs.trial.step.obs)),
+        exact=by_episode(beliefs.exact),
+        learned=None if beliefs.learned is None else by_episode(beliefs.learned),
+    )

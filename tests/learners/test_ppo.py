@@ -12,7 +12,9 @@ from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.types import EnvSpec
 from metarl_cli.learners.ppo import PPO, Rollout, clip_by_group
 from metarl_cli.networks.actor_critic import ActorCritic, stack_copies
+from metarl_cli.networks.memory import GRU
 from metarl_cli.networks.mlp import MLP
+from metarl_cli.networks.recurrent import RecurrentActorCritic
 
 SETTINGS = {
     "learning_rate": 0.01,
@@ -27,6 +29,15 @@ SETTINGS = {
 }
 ACTIONS = {"continuous": Box(-1, 1, (2,), np.float32), "discrete": Discrete(3)}
 every_action = pytest.mark.parametrize("kind", ACTIONS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small lose more by waiting for a second thread than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def model(kind, seed=0):
@@ -55,6 +66,26 @@ def rollout(kind, groups, steps=4, envs=5):
         terminated=terminated,
         active=active,
     )
+
+
+def trials_of_two_episodes(net, envs=32):
+    """Episodes of one step; what is done in the first decides what the second pays."""
+    features = torch.eye(2).double().view(2, 1, 1, 2).expand(2, 1, envs, 2)
+    ones = torch.ones(2, 1, envs).double()
+    with torch.no_grad():
+        action = net.distribution(features).sample()
+    reward = torch.stack([torch.zeros(1, envs), action[0] == 2]).double()
+    return Rollout(features, action, reward, active=ones, terminated=ones)
+
+
+def learned(net, record, updates=20, **settings):
+    """Improve `net` on one rollout after another; return the last."""
+    ppo = PPO(**(SETTINGS | {"entropy_coef": 0.0, "learning_rate": 0.03} | settings))
+    optimizer = ppo.optimizer(net)
+    for _ in range(updates):
+        data = record(net)
+        ppo.update(net, optimizer, data)
+    return data
 
 
 def update(net, data, **settings):
@@ -117,6 +148,75 @@ def test_policy_learns_the_better_arm_of_a_bandit():
         metrics = ppo.update(net, optimizer, data)
     assert net.distribution(features).log_probs.exp()[0, 0, 0, 2] > 0.9
     assert metrics["ppo/entropy"] < 0.5
+
+
+def test_value_of_a_whole_trial_crosses_the_ends_of_its_episodes():
+    net = model("discrete")
+    first = learned(net, trials_of_two_episodes).features[0]
+    assert net.distribution(first).log_probs.exp()[0, 0, 2] > 0.9
+
+
+def test_value_of_separate_episodes_does_not():
+    def record(net):
+        data = trials_of_two_episodes(net)
+        data.next_features = data.features
+        return data
+
+    first = learned(net := model("discrete"), record).features[0]
+    assert net.distribution(first).log_probs.exp()[0, 0, 2] < 0.5
+
+
+def test_a_trial_of_one_episode_is_learned_from_like_an_episode():
+    data, alike = rollout("continuous", groups=1), rollout("continuous", groups=1)
+    for each in (data, alike):
+        each.active[:], each.terminated[:] = 1, 0
+        each.terminated[-1] = 1
+    data.next_features = torch.cat([data.features[1:], data.features[:1]])
+    alike.next_features = None
+    first, second = model("continuous"), model("continuous")
+    update(first, data)
+    update(second, alike)
+    for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        assert_close(ours, theirs)
+
+
+def remembering():
+    torch.manual_seed(0)
+    spec = EnvSpec(Box(-1, 1, (2,), np.float32), Discrete(2), Box(-1, 1, (1,)), horizon=2)
+    network = functools.partial(GRU, 8, 8)
+    return RecurrentActorCritic(spec, network, initial_std=1.0).double()
+
+
+def trials_with_a_cue(net, envs=32):
+    """The first step shows a number, the second pays for repeating it."""
+    cue = torch.randint(2, (envs,))
+    shown = torch.nn.functional.one_hot(cue, 2).double()
+    features = torch.zeros(2, 1, envs, net.encoder.out_dim).double()
+    features[0, 0, :, :2] = shown
+    ones = torch.ones(2, 1, envs).double()
+    with torch.no_grad():
+        distribution, _, _ = net.evaluate(features.movedim(0, 2), ones.movedim(0, 2))
+        action = distribution.sample().movedim(2, 0)
+    reward = torch.stack([torch.zeros(1, envs), action[1] == cue]).double()
+    return Rollout(features, action, reward, active=ones, terminated=torch.zeros_like(ones))
+
+
+def test_policy_with_memory_learns_to_act_on_what_it_was_shown_before():
+    data = learned(remembering(), trials_with_a_cue, updates=25)
+    assert data.reward[1].mean() > 0.9
+
+
+def test_minibatches_of_a_policy_with_memory_are_whole_trials():
+    net, shapes = remembering(), []
+    data, evaluate = trials_with_a_cue(net, envs=6), net.evaluate
+
+    def watched(features, active):
+        shapes.append(tuple(features.shape[:3]))
+        return evaluate(features, active)
+
+    net.evaluate = watched
+    update(net, data, epochs=1, num_minibatches=3)
+    assert shapes == [(1, 6, 2)] + [(1, 2, 2)] * 3 + [(1, 6, 2)]  # before, minibatches, after
 
 
 def test_critic_learns_the_returns():

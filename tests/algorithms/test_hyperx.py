@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 
 from metarl_cli.algorithms.hyperx import belief_after
-from metarl_cli.config import build, compose
+from metarl_cli.config import BenchConfig, build, compose
 from metarl_cli.config_check import check
 from metarl_cli.learners.belief_ppo import BELIEF
 from metarl_cli.rollouts.trials import run_training_trials
@@ -64,6 +64,12 @@ def test_weights_are_annealed_over_the_budget():
     cfg = compose("train", ["algo=hyperx", "env=point_nav", "budget.env_steps=777"])
     check(cfg)
     assert cfg.algo.exploration.anneal_steps == 777
+
+
+def test_benchmark_needs_no_budget():
+    cfg = compose("bench", ["algo=hyperx", "env=point_nav"])
+    check(cfg, BenchConfig)
+    assert cfg.algo.exploration.anneal_steps == 20_000_000
 
 
 def test_bonuses_are_paid_to_the_policy_and_fall_to_zero_in_training():

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from metarl_cli.algorithms.varibad import Elbo, VariBAD
 from metarl_cli.core import tree
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
-from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.elbo import negative_log_likelihood
 from metarl_cli.functional.statistics import masked_mean
@@ -141,6 +141,12 @@ class HyperX:
     def adapt(self, state: State, episode: Trajectory) -> State:
         """As VariBAD."""
         return self.varibad.adapt(state, episode)
+
+    def predicted_reward(
+        self, trial: Trajectory, obs: Observation, action: Tensor, next_obs: Observation
+    ) -> Tensor:
+        """As VariBAD."""
+        return self.varibad.predicted_reward(trial, obs, action, next_obs)
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """VariBAD's iteration with a reward that is scaled and has bonuses."""

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from metarl_cli.algorithms.hyperx import belief_after
 from metarl_cli.config import BenchConfig, build, compose
 from metarl_cli.config_check import check
+from metarl_cli.core.protocols import PredictsReward
 from metarl_cli.learners.belief_ppo import BELIEF
 from metarl_cli.rollouts.trials import run_training_trials
 
@@ -129,3 +130,11 @@ def test_novelty_of_what_is_visited_falls():
 def test_numbers_without_meaning_are_refused_by_name(key):
     with pytest.raises(Exception, match=f"{key}: got 0"):
         built(**{key: 0})
+
+
+def test_its_beliefs_foretell_rewards_as_those_of_varibad():
+    algorithm, sampler = built()
+    assert isinstance(algorithm, PredictsReward)
+    trial, _ = run_training_trials(algorithm, sampler, 1)
+    queries = (trial.step.obs[0, :3], trial.action[0, :3], trial.next_obs[0, :3])
+    assert algorithm.predicted_reward(trial, *queries).shape == (4, 6, 3)

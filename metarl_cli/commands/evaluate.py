@@ -51,11 +51,11 @@ def run(cfg: DictConfig) -> int:
     except (UserError, RunError):
         print_results(document)  # a full disk is no reason to lose what was measured
         raise
+    _mirror(run_cfg, meta, result, used.env_steps, path)
+    print_results(document, path)
     if beliefs:
         title = f"{algo} on {env}"
         draw(beliefs, path.parent / "beliefs", cfg.draw_beliefs, title=title)
-    _mirror(run_cfg, meta, result, used.env_steps, path)
-    print_results(document, path)
     return _judge(cfg, document["episodes"][-1])
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,7 @@ class HyperX:
         initial_std: float,
         policy_hidden: Sequence[int],
         decoder_hidden: Sequence[int],
+        decoder_sees: Literal["transition", "next_state"],
         latent_dim: int,
         elbo: Elbo,
         exploration: Exploration,
@@ -101,6 +103,7 @@ class HyperX:
             initial_std,
             policy_hidden,
             decoder_hidden,
+            decoder_sees,
             latent_dim,
             elbo,
             ppo,

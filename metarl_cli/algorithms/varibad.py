@@ -87,6 +87,7 @@ class VariBAD:
         initial_std: float,
         policy_hidden: Sequence[int],
         decoder_hidden: Sequence[int],
+        decoder_sees: Literal["transition", "next_state"],
         latent_dim: int,
         elbo: Elbo,
         ppo: PPO,
@@ -104,7 +105,7 @@ class VariBAD:
             initial_std=initial_std,
             ppo=ppo,
         )
-        self.decoder = RewardDecoder(spec, latent_dim, decoder_hidden)
+        self.decoder = RewardDecoder(spec, latent_dim, decoder_hidden, decoder_sees)
         self.learner = BeliefLearner(
             self.agent.encoder,
             self.decoder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,12 +39,28 @@ class PairDecoder(nn.Module):
 
 
 class RewardDecoder(nn.Module):
-    """Predicts the reward of a transition (state, action, next state) in a latent task."""
+    """Predicts the reward of a transition (state, action, next state) in a latent task.
 
-    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
+    Args:
+        spec: the environment.
+        latent_dim: size Z.
+        hidden: layer sizes, two or more.
+        sees: "transition", or "next_state" alone, where that decides the reward.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        latent_dim: int,
+        hidden: Sequence[int],
+        sees: Literal["transition", "next_state"],
+    ) -> None:
         super().__init__()
         if len(hidden) < 2:
             raise ValueError(f"decoder_hidden: got {list(hidden)}, expected two layers or more")
+        if sees not in ("transition", "next_state"):
+            raise ValueError(f"decoder_sees: got {sees!r}, expected 'transition' or 'next_state'")
+        self.sees_all = sees == "transition"
         discrete = isinstance(spec.action, Discrete)
         self.num_actions = int(spec.action.n) if isinstance(spec.action, Discrete) else 0
         action_dim = self.num_actions if discrete else int((spec.action.shape or (1,))[0])
@@ -51,16 +68,19 @@ class RewardDecoder(nn.Module):
         self.after = ObservationEncoder(spec.observation)
         self.inputs_before = Inputs(self.before.out_dim, self.before.image)
         self.inputs_after = Inputs(self.after.out_dim, self.after.image)
-        query_dim = self.inputs_before.out_dim + self.inputs_after.out_dim
+        query_dim = self.inputs_after.out_dim
+        query_dim += self.inputs_before.out_dim if self.sees_all else 0
         self.decode = PairDecoder(latent_dim, query_dim, hidden, 1)
 
     def forward(
         self, latent: Tensor, obs: Observation, action: Tensor, next_obs: Observation
     ) -> Tensor:
         """Predict the rewards `[L, Q, M]` of transitions `[Q, M, ...]` from latents `[L, M, Z]`."""
-        before = self.inputs_before(self.before(obs, self._vector(action)))
-        after = self.inputs_after(self.after(next_obs))
-        return self.decode(latent, torch.cat([before, after], -1)).squeeze(-1)
+        query = self.inputs_after(self.after(next_obs))
+        if self.sees_all:
+            before = self.inputs_before(self.before(obs, self._vector(action)))
+            query = torch.cat([before, query], -1)
+        return self.decode(latent, query).squeeze(-1)
 
     def take_statistics(
         self, obs: Observation, action: Tensor, next_obs: Observation, active: Tensor

@@ -43,7 +43,7 @@ def test_pair_decoder_is_a_plain_network_on_latent_and_query_side_by_side():
 @pytest.mark.parametrize("action", [VECTOR, Discrete(3)], ids=["continuous", "discrete"])
 def test_reward_depends_on_latent_state_action_and_next_state_of_its_own_trial(action):
     torch.manual_seed(0)
-    decoder = RewardDecoder(spec(action), Z, [16, 16])
+    decoder = RewardDecoder(spec(action), Z, [16, 16], "transition")
     taken = torch.randint(3, (5, 2)) if isinstance(action, Discrete) else torch.randn(5, 2, 3)
     inputs = [torch.randn(4, 2, Z), torch.randn(5, 2, 3), taken, torch.randn(5, 2, 3)]
     before = decoder(*inputs)
@@ -59,7 +59,7 @@ def test_reward_depends_on_latent_state_action_and_next_state_of_its_own_trial(a
 
 def test_reward_decoder_of_one_layer_is_refused():
     with pytest.raises(ValueError, match=r"decoder_hidden: got \[8\], expected two"):
-        RewardDecoder(spec(), Z, [8])
+        RewardDecoder(spec(), Z, [8], "transition")
 
 
 def test_among_finitely_many_tasks_the_loss_is_that_of_the_right_one():
@@ -75,3 +75,13 @@ def test_parameters_are_told_in_units_of_the_task_space():
     decoder = answering([0.5, 0.0], TaskDecoder(spec(), Z, [4]))
     told = torch.tensor([[0.0, -2.0], [3.0, 0.0], [4.0, 2.0]])  # -1 -1, 0.5 0, 1 1
     assert_close(decoder.loss(torch.randn(3, Z), told), torch.tensor([3.25, 0.0, 1.25]))
+
+
+def test_reward_decoder_may_see_the_next_state_alone():
+    decoder = RewardDecoder(spec(), Z, [8, 8], "next_state")
+    latent, (obs, next_obs) = torch.randn(1, 1, Z), torch.randn(2, 1, 1, 3).unbind(0)
+    first = decoder(latent, obs, torch.zeros(1, 1, 3), next_obs)
+    assert decoder(latent, obs + 1, torch.ones(1, 1, 3), next_obs).equal(first)
+    assert not decoder(latent, obs, torch.zeros(1, 1, 3), next_obs + 1).equal(first)
+    with pytest.raises(ValueError, match="decoder_sees: got 'all'"):
+        RewardDecoder(spec(), Z, [8, 8], "all")

@@ -90,7 +90,7 @@ class Informed:
         """One PPO update on trials of which a share is informed."""
         state = self.initial_state(self.num_tasks, self.envs_per_task)
         num = len(state.informed)
-        state.informed[: round(self.informed_share * num)] = 1.0
+        state.informed[: int(self.informed_share * num)] = 1.0
         trials, metrics = run_training_trials(self, sampler, self.episodes, state)
         rollout = Rollout(
             features=self.model.features(trials.step, state.informed),

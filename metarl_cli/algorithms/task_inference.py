@@ -23,7 +23,7 @@ from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.learners.belief_learner import BeliefLearner
+from metarl_cli.learners.belief_learner import BeliefLearner, require_positive
 from metarl_cli.learners.belief_ppo import BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import TaskDecoder
@@ -55,9 +55,11 @@ class Supervision:
     max_grad_norm: float
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "batch", "updates", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected a number > 0")
+        require_positive(
+            self, "learning_rate", "max_grad_norm", "batch", "updates", "buffer_trials"
+        )
+        if self.bottleneck < 0:
+            raise ValueError(f"bottleneck: got {self.bottleneck}, expected a number >= 0")
 
 
 class TaskInference:

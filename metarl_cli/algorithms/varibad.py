@@ -28,7 +28,7 @@ from metarl_cli.core import tree
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.elbo import negative_log_likelihood, sequential_kl
-from metarl_cli.learners.belief_learner import BeliefLearner
+from metarl_cli.learners.belief_learner import BeliefLearner, require_positive
 from metarl_cli.learners.belief_ppo import BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import RewardDecoder
@@ -71,9 +71,12 @@ class Elbo:
                 f"reward_likelihood: got {self.reward_likelihood!r}, "
                 "expected 'gaussian' or 'bernoulli'"
             )
-        for name in ("learning_rate", "max_grad_norm", "batch", "updates", "from_steps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected a number > 0")
+        require_positive(
+            self, "learning_rate", "max_grad_norm", "batch", "updates", "buffer_trials"
+        )
+        require_positive(self, "from_steps", "decoded_steps")
+        if self.kl_weight < 0:
+            raise ValueError(f"kl_weight: got {self.kl_weight}, expected a number >= 0")
 
 
 class VariBAD:

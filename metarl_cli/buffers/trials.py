@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from metarl_cli.core import tree
+from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import TimeStep, Trajectory
+
+MOST_BYTES = 2_000_000_000  # beside it stand the copies that checkpoints are made of
 
 Record = dict[str, Any]  # tensors `[T, B, ...]` by name; a Dict observation is a dict of them
 _STEP = tuple(field.name for field in fields(TimeStep))
@@ -51,16 +54,28 @@ class TrialBuffer:
             return x.new_zeros(self.capacity, self.length, *x.shape[2:])
 
         def write(stored: Tensor, x: Tensor) -> Tensor:
+            stored = stored.to(x.device)  # a loaded store comes from the CPU
             newest = x[:, -self.capacity :].transpose(0, 1)
             rows = (self._next + torch.arange(len(newest), device=x.device)) % self.capacity
             stored[rows, : len(x)] = newest
             stored[rows, len(x) :] = 0
             return stored
 
-        self._stored = tree.tree_map(write, self._stored or tree.tree_map(allocate, trials), trials)
+        if not self._stored:
+            self._require_room(trials)
+            self._stored = tree.tree_map(allocate, trials)
+        self._stored = tree.tree_map(write, self._stored, trials)
         count = min(next(iter(_leaves(trials))).shape[1], self.capacity)
         self._next = (self._next + count) % self.capacity
         self.num = min(self.num + count, self.capacity)
+
+    def _require_room(self, trials: Record) -> None:
+        size = sum(x[0, 0].numel() * x.element_size() for x in _leaves(trials))
+        if (needed := size * self.length * self.capacity) > MOST_BYTES:
+            raise UserError(
+                f"buffer_trials: {self.capacity} trials of this environment take "
+                f"{needed / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:.0f}; choose fewer"
+            )
 
     def sample(self, num: int) -> Record:
         """Draw `num` trials with replacement: `[length, num, ...]`."""

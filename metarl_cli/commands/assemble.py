@@ -108,8 +108,8 @@ def _check_ranges(cfg: DictConfig) -> None:
             raise UserError(f"{group}.{key} is missing")
     if cfg.get("network") is None:
         raise UserError("network is missing: choose one, e.g. network=mlp")
-    for key in ("num_tasks", "envs_per_task"):
-        value = cfg.algo.get(key)
+    for key in ("num_tasks", "envs_per_task", "episodes"):
+        value = cfg.algo.get(key, 1 if key == "episodes" else None)
         if not isinstance(value, int) or value < 1:
             raise UserError(f"algo.{key} must be at least 1, got {value}")
     for key, most in (("threads", MOST_THREADS), ("seed", MOST_SEED)):

@@ -21,6 +21,8 @@ class BeliefEncoder(nn.Module):
 
     def __init__(self, spec: EnvSpec, network: TorsoFactory, latent_dim: int) -> None:
         super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim: got {latent_dim}, expected at least 1")
         self.encoder = TimeStepEncoder(spec)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
         self.memory = with_memory(network, self.inputs.out_dim)

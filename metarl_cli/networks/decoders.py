@@ -1,4 +1,4 @@
-"""What is predicted from a latent task: rewards, next states, the task itself."""
+"""What is predicted from a latent task: rewards, or the task itself."""
 
 from __future__ import annotations
 

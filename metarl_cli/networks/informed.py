@@ -44,6 +44,11 @@ class InformedActorCritic(nn.Module):
         initial_std: float,
     ) -> None:
         super().__init__()
+        if latent_dim < 1 or distance_weight < 0:
+            raise ValueError(
+                f"latent_dim must be at least 1 and distance_weight >= 0, "
+                f"got {latent_dim} and {distance_weight}"
+            )
         self.distance_weight = distance_weight
         self.register_buffer("low", torch.as_tensor(spec.task.low).float(), persistent=False)
         self.register_buffer("high", torch.as_tensor(spec.task.high).float(), persistent=False)

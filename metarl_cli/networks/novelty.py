@@ -89,5 +89,5 @@ class ReturnScale(Normalizer):
         self.update(torch.stack(totals).view(1, -1, 1), active.reshape(1, -1))
 
     def forward(self, reward: Tensor) -> Tensor:
-        """Scale rewards `[...]`; their sign and their zero stay."""
-        return reward / self._std()
+        """Scale rewards `[...]` and clip them; their sign and their zero stay."""
+        return (reward / self._std()).clamp(-self.clip, self.clip)

@@ -5,6 +5,7 @@ import torch
 from helpers import Scripted, tiny_sampler
 
 from metarl_cli.buffers.trials import TrialBuffer, as_record, steps_of
+from metarl_cli.core.errors import UserError
 
 
 def trials(*names, steps=2):
@@ -103,3 +104,9 @@ def test_a_record_gives_back_the_steps_as_the_agent_saw_them():
 def test_capacity_below_one_is_refused():
     with pytest.raises(ValueError, match="capacity: got 0"):
         TrialBuffer(0, 5)
+
+
+def test_a_buffer_that_would_not_fit_is_one_clear_line():
+    record = {"obs": torch.zeros(2, 1, 60, 80, 3, dtype=torch.uint8)}
+    with pytest.raises(UserError, match=r"buffer_trials: 2000 trials .* take 5\.8 GB"):
+        TrialBuffer(2000, 200).add(record)

@@ -10,12 +10,19 @@ from pathlib import Path
 
 from rich.console import Console
 
+from metarl_cli.buffers.trials import TrialBuffer
 from metarl_cli.core.errors import UserError
 from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.reports.figures import run_figure
 from metarl_cli.reports.tables import reference_table
 from metarl_cli.reports.thin import thin
-from metarl_cli.runtime.checkpoint import write_atomically, write_json
+from metarl_cli.runtime.checkpoint import (
+    CheckpointStore,
+    load_file,
+    read_manifest,
+    write_atomically,
+    write_json,
+)
 from metarl_cli.runtime.runs import RunFolder, find_checkpoint
 
 MOST_ROWS = 500
@@ -49,16 +56,26 @@ def _copy(run: RunFolder, target: Path) -> None:
     checkpoints = target / "checkpoints"
     if target.exists():
         raise UserError(f"{target} exists already; move it away first")
-    checkpoints.mkdir(parents=True)
+    target.mkdir(parents=True)
     document = json.loads(run.eval.read_text())
     for file in (run.config, run.eval):
         shutil.copy(file, target / file.name)
     meta = {key: x for key, x in run.read_meta().items() if key != "wandb_run_id"}  # not theirs
     write_json(target / run.meta.name, meta)
-    measured = Path(document["checkpoint"])
-    for suffix in (".pt", ".json"):
-        shutil.copy(run.store().folder / measured.with_suffix(suffix), checkpoints)
+    _copy_checkpoint(run.store().folder / Path(document["checkpoint"]).name, checkpoints)
     rows = thin(read_rows(run.record), MOST_ROWS)
     text = "".join(json.dumps(row) + "\n" for row in rows)
     write_atomically(target / run.record.name, text.encode())
     run_figure(rows, document, target / "curves.png")
+
+
+def _copy_checkpoint(path: Path, folder: Path) -> None:
+    """Copy a checkpoint without stored experience: enough to measure it, and to train on afresh."""
+    manifest = read_manifest(path.with_suffix(".json"))
+    state = load_file(path, manifest)
+    if "buffer" in state["parts"]:
+        state["parts"]["buffer"] = TrialBuffer(1, 1).state_dict()
+    assert manifest is not None  # or `load_file` would have refused
+    CheckpointStore(folder).save(
+        state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score
+    )

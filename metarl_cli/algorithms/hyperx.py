@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from metarl_cli.algorithms.varibad import Elbo, VariBAD
 from metarl_cli.core import tree
+from metarl_cli.core.checks import require_positive
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
@@ -65,9 +66,13 @@ class Exploration:
     updates: int
 
     def __post_init__(self) -> None:
-        for name in ("anneal_steps", "num_features", "learning_rate", "batch", "updates"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected a number > 0")
+        require_positive(
+            anneal_steps=self.anneal_steps,
+            num_features=self.num_features,
+            learning_rate=self.learning_rate,
+            batch=self.batch,
+            updates=self.updates,
+        )
 
     def remaining(self, env_steps: int) -> float:
         """Share of the weights that is left after so many environment steps."""

@@ -74,7 +74,9 @@ class Informed:
     def initial_state(self, num_tasks: int, envs_per_task: int) -> Knowledge:
         """Empty memories; nobody is told the task."""
         num = num_tasks * envs_per_task
-        return Knowledge(self.model.memory.initial_state(num), self.model.low.new_zeros(num))
+        return Knowledge(
+            self.model.memory.initial_state(num), self.model.critic_head.weight.new_zeros(num)
+        )
 
     def act(self, state: Knowledge, step: TimeStep, *, explore: bool) -> Output:
         """Remember the step and act."""

@@ -19,19 +19,18 @@ import torch
 from torch import Tensor
 
 from metarl_cli.buffers.trials import Record, steps_of
+from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.learners.belief_learner import BeliefLearner, require_positive
-from metarl_cli.learners.belief_ppo import BeliefPPO, belief_of
+from metarl_cli.learners.belief_learner import BeliefLearner
+from metarl_cli.learners.belief_ppo import LATENTS, BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import TaskDecoder
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.rollouts.trials import run_training_trials
-
-LATENTS = 32  # drawn from a belief to average over
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,13 @@ class Supervision:
 
     def __post_init__(self) -> None:
         require_positive(
-            self, "learning_rate", "max_grad_norm", "batch", "updates", "buffer_trials"
+            learning_rate=self.learning_rate,
+            max_grad_norm=self.max_grad_norm,
+            batch=self.batch,
+            updates=self.updates,
+            buffer_trials=self.buffer_trials,
         )
-        if self.bottleneck < 0:
-            raise ValueError(f"bottleneck: got {self.bottleneck}, expected a number >= 0")
+        require_not_negative(bottleneck=self.bottleneck)
 
 
 class TaskInference:

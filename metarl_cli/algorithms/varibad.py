@@ -25,18 +25,17 @@ from torch import Tensor
 
 from metarl_cli.buffers.trials import Record, steps_of
 from metarl_cli.core import tree
+from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.elbo import negative_log_likelihood, sequential_kl
-from metarl_cli.learners.belief_learner import BeliefLearner, require_positive
-from metarl_cli.learners.belief_ppo import BeliefPPO, belief_of
+from metarl_cli.learners.belief_learner import BeliefLearner
+from metarl_cli.learners.belief_ppo import LATENTS, BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.decoders import RewardDecoder
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.rollouts.trials import run_training_trials
-
-LATENTS = 32  # drawn from a belief to average over
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,14 @@ class Elbo:
                 "expected 'gaussian' or 'bernoulli'"
             )
         require_positive(
-            self, "learning_rate", "max_grad_norm", "batch", "updates", "buffer_trials"
+            learning_rate=self.learning_rate,
+            max_grad_norm=self.max_grad_norm,
+            batch=self.batch,
+            updates=self.updates,
+            buffer_trials=self.buffer_trials,
         )
-        require_positive(self, "from_steps", "decoded_steps")
-        if self.kl_weight < 0:
-            raise ValueError(f"kl_weight: got {self.kl_weight}, expected a number >= 0")
+        require_positive(from_steps=self.from_steps, decoded_steps=self.decoded_steps)
+        require_not_negative(kl_weight=self.kl_weight)
 
 
 class VariBAD:

@@ -14,7 +14,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, Split
 from metarl_cli.core.types import Trajectory
 from metarl_cli.rollouts.sampler import Sampler
-from metarl_cli.rollouts.tasks import TaskSplit
+from metarl_cli.rollouts.tasks import TaskSplit, num_fixed
 from metarl_cli.runtime.evaluator import MetaTest, held_out_trials, meta_test
 from metarl_cli.runtime.process import (
     choose_device,
@@ -52,8 +52,8 @@ class Parts:
             episodes = min(episodes, most_episodes)
         seed = self.cfg.seed + TEST_STREAM
         tasks = self.cfg.env.tasks
-        chosen_num = tasks.get("num_validation") if split == "validation" else None
-        sampler = self._sampler(chosen_num or tasks.num_test, envs, seed, record_info=True)
+        num = num_fixed(split, tasks.num_test, tasks.get("num_validation"))
+        sampler = self._sampler(num, envs, seed, record_info=True)
         return meta_test(
             self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
         )

@@ -11,8 +11,8 @@ import functools
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
+from metarl_cli.core.checks import require_positive
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_positive
 from metarl_cli.envs.drawing import BLACK, BLUE, GREEN, GREY, LIGHT, RED, Canvas
 
 Arm = tuple[int, int]  # successes and failures seen so far

@@ -16,14 +16,9 @@ from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
+from metarl_cli.core.checks import require_positive
 from metarl_cli.core.types import EnvSpec
-from metarl_cli.envs.checks import (
-    chosen_rows,
-    given_tasks,
-    legal_actions,
-    require_positive,
-    row_seeds,
-)
+from metarl_cli.envs.checks import chosen_rows, given_tasks, legal_actions, row_seeds
 from metarl_cli.envs.random_rows import RowRandom
 
 _LITTLE = 8  # steps

@@ -14,8 +14,8 @@ import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
+from metarl_cli.core.checks import require_positive, require_range
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_positive, require_range
 from metarl_cli.envs.mujoco_view import Camera, SceneView
 from metarl_cli.envs.physics import LARGEST, Physics
 

@@ -14,6 +14,7 @@ from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, WHITE
 from metarl_cli.envs.dream_grid import END, NUM_ACTIONS, RIDE, cells, places, walk_table
 from metarl_cli.envs.gridworld import fill_cell, grid_canvas
+from metarl_cli.envs.random_rows import one_of
 
 SIZE = 9
 START = np.array([4, 4])
@@ -120,12 +121,11 @@ class BusCity(TaskVectorEnv):
         return float(returns.mean())
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return self._training_tasks[(uniform[:, 0] * len(self._training_tasks)).astype(np.int64)]
+        return one_of(self._training_tasks, uniform[:, 0])
 
     def _initialize(self, rows: np.ndarray) -> None:
         assert self.all_tasks is not None
-        drawn = self._random.uniform(1, rows)[:, 0]
-        self._goal[rows] = cells(GOALS, SIZE)[(drawn * len(GOALS)).astype(np.int64)]
+        self._goal[rows] = one_of(cells(GOALS, SIZE), self._random.uniform(1, rows)[:, 0])
         self._cell[rows] = cells(START, SIZE)
         self._ride[rows] = ride_table(self.tasks[rows])
         if self._city_map:

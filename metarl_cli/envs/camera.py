@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarl_cli.envs.checks import require_positive
+from metarl_cli.core.checks import require_positive
 
 NEAR = 1e-3  # m, depth of the closest that is seen
 FAR = 1e3  # m, depth of what no wall closes off

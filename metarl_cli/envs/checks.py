@@ -1,4 +1,4 @@
-"""What comes from outside, made sure of before it is used: settings, seeds, rows, actions."""
+"""What comes from outside, made sure of before it is used: tasks, seeds, rows, actions."""
 
 from __future__ import annotations
 
@@ -9,33 +9,6 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 
 from metarl_cli.core.errors import NonFiniteError
-
-
-def require_positive(**values: float) -> None:
-    """Raise ValueError for the first named value that is not above zero."""
-    for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name}: got {value}, expected a number > 0")
-
-
-def require_not_negative(**values: float) -> None:
-    """Raise ValueError for the first named value that is below zero."""
-    for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{name}: got {value}, expected a number >= 0")
-
-
-def require_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
-    """Return `[low, high]` as a pair of floats, or raise ValueError if it is not an interval."""
-    if len(bounds) != 2 or not bounds[0] < bounds[1]:
-        raise ValueError(f"{name}: got {list(bounds)}, expected [low, high] with low < high")
-    return float(bounds[0]), float(bounds[1])
-
-
-def require_choice(name: str, value: Any, legal: Sequence[Any]) -> None:
-    """Raise ValueError if the named value is not one of the legal ones."""
-    if value not in legal:
-        raise ValueError(f"{name}: got {value!r}, expected one of {list(legal)}")
 
 
 def given_tasks(

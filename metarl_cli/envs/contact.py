@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarl_cli.envs.checks import require_not_negative, require_positive
+from metarl_cli.core.checks import require_not_negative, require_positive
 
 
 class ContactCost:

@@ -23,6 +23,7 @@ from metarl_cli.envs.dream_grid import (
     walk_table,
 )
 from metarl_cli.envs.gridworld import fill_cell, grid_canvas
+from metarl_cli.envs.random_rows import one_of
 
 SIZE = 3
 POT = np.array([1, 1])  # also where each episode begins
@@ -127,7 +128,7 @@ class Cooking(TaskVectorEnv):
         return anchors
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return self._training_tasks[(uniform[:, 0] * len(self._training_tasks)).astype(np.int64)]
+        return one_of(self._training_tasks, uniform[:, 0])
 
     def _initialize(self, rows: np.ndarray) -> None:
         drawers = (self._random.uniform(2, rows) * len(DRAWERS)).astype(np.int64)

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
-from metarl_cli.envs.checks import require_choice, require_positive, require_range
+from metarl_cli.core.checks import require_choice, require_positive, require_range
 from metarl_cli.envs.physics import Physics
 
 FIELDS = ("body_mass", "body_inertia", "geom_friction", "dof_damping")  # of a MuJoCo model

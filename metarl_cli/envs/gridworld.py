@@ -12,10 +12,11 @@ from typing import Literal
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
+from metarl_cli.core.checks import require_choice, require_positive
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_choice, require_positive
 from metarl_cli.envs.drawing import BLUE, GREEN, LIGHT, Canvas, Colour
 from metarl_cli.envs.gridworld_bayes import earliest_finds, perfect_plan, steps_to
+from metarl_cli.envs.random_rows import one_of
 
 GoalSet = Literal["sides_and_top", "away_from_start"]
 
@@ -129,7 +130,7 @@ class GridNavigation(TaskVectorEnv):
         return float(self._step_reward * self.horizon + per_step * on_goals)
 
     def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return self.goals[(uniform[:, 0] * len(self.goals)).astype(np.int64)].astype(np.float64)
+        return one_of(self.goals, uniform[:, 0]).astype(np.float64)
 
     def _initialize(self, rows: np.ndarray) -> None:
         self._position[rows] = self._start

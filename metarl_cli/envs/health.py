@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metarl_cli.envs.checks import require_not_negative, require_positive, require_range
+from metarl_cli.core.checks import require_not_negative, require_positive, require_range
 
 
 class Healthy:

@@ -16,11 +16,12 @@ from typing import Protocol
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
+from metarl_cli.core.checks import require_positive
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_positive
 from metarl_cli.envs.maze_map import BLOCKED, FORWARD, NUM_ACTIONS, NUM_HEADINGS, MazeMap
 from metarl_cli.envs.maze_picture import side_by_side, top_view
 from metarl_cli.envs.maze_planner import best_return, optimal_steps
+from metarl_cli.envs.random_rows import one_of
 
 
 @dataclass(slots=True)
@@ -156,8 +157,8 @@ class Maze(TaskVectorEnv):
     def _initialize(self, rows: np.ndarray) -> None:
         starts, layouts = self._maze.start_poses, self._maze.layouts
         uniform = self._random.uniform(2, rows)
-        self._pose[rows] = starts[(uniform[:, 0] * len(starts)).astype(np.int64)]
-        self._boxes[rows] = layouts[(uniform[:, 1] * len(layouts)).astype(np.int64)]
+        self._pose[rows] = one_of(starts, uniform[:, 0])
+        self._boxes[rows] = one_of(layouts, uniform[:, 1])
 
     def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
         ahead = np.where(actions == FORWARD, self._maze.ahead[self._pose], BLOCKED)

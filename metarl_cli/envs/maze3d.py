@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium.spaces import Box
 
+from metarl_cli.core.checks import require_positive
 from metarl_cli.envs.camera import Camera
-from metarl_cli.envs.checks import require_positive
 from metarl_cli.envs.drawing import BLUE, RED
 from metarl_cli.envs.maze_map import NUM_HEADINGS, MazeMap
 from metarl_cli.envs.raycaster import RayCaster

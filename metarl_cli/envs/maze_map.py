@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from metarl_cli.envs.checks import require_positive
+from metarl_cli.core.checks import require_positive
 
 WALL, GREY_BOX, PLACE, START, FLOOR = "#", "G", "o", ".", "-"
 TURN_LEFT, TURN_RIGHT, FORWARD = 0, 1, 2

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from gymnasium.spaces import Box
 
+from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.envs.contact import ContactCost
 from metarl_cli.envs.dynamics import NOMINAL, RandomDynamics
 from metarl_cli.envs.health import Healthy

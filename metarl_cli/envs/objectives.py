@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from gymnasium.spaces import Box
 
-from metarl_cli.envs.checks import require_choice, require_positive, require_range
+from metarl_cli.core.checks import require_choice, require_positive, require_range
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
-from metarl_cli.envs.checks import require_not_negative, require_positive
+from metarl_cli.core.checks import require_not_negative, require_positive
 
 LARGEST = float(mujoco.mjMAXVAL)  # MuJoCo resets a simulation with a coordinate beyond this
 

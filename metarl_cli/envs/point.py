@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from gymnasium.spaces import Box
 
+from metarl_cli.core.checks import require_positive, require_range
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_positive, require_range
 from metarl_cli.envs.drawing import BLUE, GREEN, GREY, LIGHT, Canvas
 
 _GRID = 256  # goals per axis over which PointNav's anchors are averaged

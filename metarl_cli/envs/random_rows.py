@@ -16,6 +16,11 @@ _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 
 
+def one_of(pool: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Choose members of `pool` `[P, ...]`, all as likely, by numbers `[N]` from U[0, 1)."""
+    return pool[(uniform * len(pool)).astype(np.int64)]
+
+
 class RowRandom:
     """`num_rows` independent random streams; unseeded rows start from the system's entropy."""
 

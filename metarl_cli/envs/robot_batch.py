@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
+from metarl_cli.core.checks import require_choice
 from metarl_cli.envs.center_of_mass import PlanarCenterOfMass, SpatialCenterOfMass
-from metarl_cli.envs.checks import require_choice
 from metarl_cli.envs.health import Healthy
 from metarl_cli.envs.physics import Physics
 from metarl_cli.envs.robots import Robot, compile_model, control_scale, start_pose

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
 
+from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.envs.base import Arrays, Outcome, TaskVectorEnv
 from metarl_cli.envs.camera import Camera
-from metarl_cli.envs.checks import require_not_negative, require_positive
 from metarl_cli.envs.raycaster import RayCaster
 from metarl_cli.envs.scene import Boxes, World, clearance, cube, join, key
 from metarl_cli.envs.sign_picture import draw_sign_nav

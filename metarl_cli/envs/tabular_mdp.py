@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from scipy.special import ndtri
 
+from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
-from metarl_cli.envs.checks import require_not_negative, require_positive
 from metarl_cli.envs.drawing import BLACK, BLUE, GREY, LIGHT, ORANGE, WHITE, Canvas
 
 _FARTHEST = 5.0  # standard deviations at which drawn reward means are cut off, so that the task

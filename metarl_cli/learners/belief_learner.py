@@ -71,10 +71,3 @@ class BeliefLearner:
             raise NonFiniteError("the gradient of the belief's model is not finite")
         self.optimizer.step()
         return {name: x.detach() for name, x in terms.items()} | {"belief/grad_norm": norm}
-
-
-def require_positive(settings: object, *names: str) -> None:
-    """Raise ValueError for the first of the named settings that is not above zero."""
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"{name}: got {getattr(settings, name)}, expected a number > 0")

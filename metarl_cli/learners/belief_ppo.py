@@ -22,6 +22,7 @@ from metarl_cli.networks.memory import State
 from metarl_cli.networks.mlp import MLP
 from metarl_cli.networks.policies import TorsoFactory
 
+LATENTS = 32  # drawn from a belief to average over what is decoded from it
 BELIEF = "belief"  # where a trajectory keeps what the policy saw of the belief, [T, B, 2 Z]
 
 

@@ -7,12 +7,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete
 from torch import Tensor, nn
-from torch.nn import functional
 
 from metarl_cli.core.types import EnvSpec, Observation
-from metarl_cli.networks.encoders import ObservationEncoder
+from metarl_cli.networks.encoders import ObservationEncoder, TaskScale, build_encoder
 from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.mlp import MLP, initialised_linear
 
@@ -61,10 +59,8 @@ class RewardDecoder(nn.Module):
         if sees not in ("transition", "next_state"):
             raise ValueError(f"decoder_sees: got {sees!r}, expected 'transition' or 'next_state'")
         self.sees_all = sees == "transition"
-        discrete = isinstance(spec.action, Discrete)
-        self.num_actions = int(spec.action.n) if isinstance(spec.action, Discrete) else 0
-        action_dim = self.num_actions if discrete else int((spec.action.shape or (1,))[0])
-        self.before = ObservationEncoder(spec.observation, action_dim)
+        self.action = build_encoder(spec.action)
+        self.before = ObservationEncoder(spec.observation, self.action.out_dim)
         self.after = ObservationEncoder(spec.observation)
         self.inputs_before = Inputs(self.before.out_dim, self.before.image)
         self.inputs_after = Inputs(self.after.out_dim, self.after.image)
@@ -78,7 +74,7 @@ class RewardDecoder(nn.Module):
         """Predict the rewards `[L, Q, M]` of transitions `[Q, M, ...]` from latents `[L, M, Z]`."""
         query = self.inputs_after(self.after(next_obs))
         if self.sees_all:
-            before = self.inputs_before(self.before(obs, self._vector(action)))
+            before = self.inputs_before(self.before(obs, self.action(action)))
             query = torch.cat([before, query], -1)
         return self.decode(latent, query).squeeze(-1)
 
@@ -86,11 +82,8 @@ class RewardDecoder(nn.Module):
         self, obs: Observation, action: Tensor, next_obs: Observation, active: Tensor
     ) -> None:
         """Update the standardisation of transitions with new ones `[T, M, ...]`."""
-        self.inputs_before.take_in(self.before(obs, self._vector(action)), active)
+        self.inputs_before.take_in(self.before(obs, self.action(action)), active)
         self.inputs_after.take_in(self.after(next_obs), active)
-
-    def _vector(self, action: Tensor) -> Tensor:
-        return functional.one_hot(action, self.num_actions).float() if self.num_actions else action
 
 
 class TaskDecoder(nn.Module):
@@ -99,8 +92,6 @@ class TaskDecoder(nn.Module):
     Parameters are predicted in units of the task space, -1 to 1, with a squared error.
     """
 
-    low: Tensor
-    high: Tensor
     tasks: Tensor
 
     def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
@@ -108,8 +99,7 @@ class TaskDecoder(nn.Module):
         self.finite = spec.all_tasks is not None
         tasks = spec.all_tasks if spec.all_tasks is not None else np.zeros((0, spec.task.shape[0]))
         self.register_buffer("tasks", torch.as_tensor(tasks).float(), persistent=False)
-        self.register_buffer("low", torch.as_tensor(spec.task.low).float(), persistent=False)
-        self.register_buffer("high", torch.as_tensor(spec.task.high).float(), persistent=False)
+        self.scale = TaskScale(spec.task)
         self.torso = MLP(hidden, "relu", in_dim=latent_dim)
         out_dim = len(tasks) if self.finite else spec.task.shape[0]
         self.out = initialised_linear(self.torso.out_dim, out_dim)
@@ -125,5 +115,4 @@ class TaskDecoder(nn.Module):
         if self.finite:
             which = torch.cdist(task.flatten(0, -2), self.tasks).argmin(-1).view(task.shape[:-1])
             return -prediction.gather(-1, which.unsqueeze(-1)).squeeze(-1)
-        scaled = 2 * (task - self.low) / (self.high - self.low) - 1
-        return (prediction - scaled).square().sum(-1)
+        return (prediction - self.scale(task)).square().sum(-1)

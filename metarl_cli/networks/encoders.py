@@ -83,6 +83,22 @@ def build_encoder(space: Space[Any]) -> Encoder:
     raise ValueError(f"no encoder for observation space {space}")
 
 
+class TaskScale(nn.Module):
+    """Maps task parameters `[..., D]` from the bounds of their space to [-1, 1]."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, space: Box) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.as_tensor(space.low).float(), persistent=False)
+        self.register_buffer("high", torch.as_tensor(space.high).float(), persistent=False)
+
+    def forward(self, task: Tensor) -> Tensor:
+        """Scale each parameter."""
+        return 2 * (task - self.low) / (self.high - self.low) - 1
+
+
 class ObservationEncoder(nn.Module):
     """Maps an observation, and more vectors beside it, to features.
 

@@ -11,7 +11,7 @@ from metarl_cli.core import tree
 from metarl_cli.core.types import EnvSpec, TimeStep
 from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.networks.encoders import Features
+from metarl_cli.networks.encoders import Features, TaskScale
 from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.mlp import MLP, initialised_linear
@@ -30,8 +30,6 @@ class InformedActorCritic(nn.Module):
     """
 
     recurrent = True
-    low: Tensor
-    high: Tensor
 
     def __init__(
         self,
@@ -50,14 +48,13 @@ class InformedActorCritic(nn.Module):
                 f"got {latent_dim} and {distance_weight}"
             )
         self.distance_weight = distance_weight
-        self.register_buffer("low", torch.as_tensor(spec.task.low).float(), persistent=False)
-        self.register_buffer("high", torch.as_tensor(spec.task.high).float(), persistent=False)
+        self.scale = TaskScale(spec.task)
         self.encoder = TimeStepEncoder(spec)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
         self.memory = with_memory(network, self.inputs.out_dim)
         self.of_history = initialised_linear(self.memory.out_dim, latent_dim)
         self.of_task = nn.Sequential(
-            MLP(policy_hidden[:1], "tanh", in_dim=len(self.low)),
+            MLP(policy_hidden[:1], "tanh", in_dim=spec.task.shape[0]),
             initialised_linear(policy_hidden[0], latent_dim),
         )
         self.torso = MLP(policy_hidden, "tanh", in_dim=self.inputs.out_dim + latent_dim)
@@ -99,6 +96,6 @@ class InformedActorCritic(nn.Module):
         task, informed = features[TASK], features[INFORMED]
         assert isinstance(task, Tensor) and isinstance(informed, Tensor)
         of_history = self.of_history(remembered)
-        of_task = self.of_task(2 * (task - self.low) / (self.high - self.low) - 1)
+        of_task = self.of_task(self.scale(task))
         distance = (of_history - of_task.detach()).square().sum(-1)
         return torch.where(informed > 0, of_task, of_history), distance

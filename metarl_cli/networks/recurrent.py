@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-from gymnasium.spaces import Discrete
 from torch import Tensor, nn
-from torch.nn import functional
 
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import EnvSpec, TimeStep
 from metarl_cli.functional.distributions import Distribution
-from metarl_cli.networks.encoders import Features, ObservationEncoder
+from metarl_cli.networks.encoders import Features, ObservationEncoder, build_encoder
 from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.memory import Memory, State
 from metarl_cli.networks.mlp import initialised_linear
@@ -27,19 +25,14 @@ class TimeStepEncoder(nn.Module):
 
     def __init__(self, spec: EnvSpec) -> None:
         super().__init__()
-        discrete = isinstance(spec.action, Discrete)
-        self.num_actions = int(spec.action.n) if isinstance(spec.action, Discrete) else 0
-        action_dim = self.num_actions if discrete else int((spec.action.shape or (1,))[0])
-        self.observation = ObservationEncoder(spec.observation, action_dim + 2)
+        self.action = build_encoder(spec.action)
+        self.observation = ObservationEncoder(spec.observation, self.action.out_dim + 2)
         self.out_dim, self.image = self.observation.out_dim, self.observation.image
 
     def forward(self, step: TimeStep) -> Features:
         """Encode steps of any leading shape."""
-        action = step.prev_action
-        if self.num_actions:
-            action = functional.one_hot(action, self.num_actions).to(step.prev_reward.dtype)
         signals = torch.stack([step.prev_reward, step.first], -1)
-        return self.observation(step.obs, action, signals)
+        return self.observation(step.obs, self.action(step.prev_action), signals)
 
 
 class RecurrentActorCritic(nn.Module):

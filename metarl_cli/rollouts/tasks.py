@@ -59,8 +59,7 @@ class TaskSplit:
 
     def num(self, split: Split) -> int:
         """Return how many tasks `fixed` gives."""
-        chosen = self.num_validation if split == "validation" else None
-        return chosen or self.num_test
+        return num_fixed(split, self.num_test, self.num_validation)
 
     def fixed(self, stream: Literal["validation", "test"]) -> Tasks:
         """Return the same tasks at every call."""
@@ -104,6 +103,11 @@ class TaskSplit:
         while (clash := _rows_in(params, self._held_out)).any():
             params[clash] = self.family.sample_tasks(int(clash.sum()), rng)
         return params
+
+
+def num_fixed(split: Split, num_test: int, num_validation: int | None) -> int:
+    """Return how many tasks are tested or validated on; unless said, as many as for testing."""
+    return (num_validation if split == "validation" else None) or num_test
 
 
 def as_tasks(params: np.ndarray, index: np.ndarray | None = None) -> Tasks:

@@ -7,14 +7,16 @@ after the end of an inner episode (`active` 0) leave no trace in the memory.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from metarl_cli.core import tree
+from metarl_cli.functional.gru import gru_sequence
 from metarl_cli.networks.mlp import Torso, initialised_linear
 
+Cells = TypeVar("Cells", bound=nn.RNNBase)
 State = Any  # a tensor `[B, ...]` or a tree of them
 
 
@@ -92,7 +94,7 @@ class GRU(Memory):
         return features[0], features[0]
 
     def _sequence(self, x: Tensor) -> Tensor:
-        return self.cells(torch.tanh(self.embed(x)))[0]
+        return gru_sequence(self.cells, torch.tanh(self.embed(x)))
 
 
 class LSTM(Memory):
@@ -126,7 +128,7 @@ class LSTM(Memory):
         return self.cells(torch.tanh(self.embed(x)))[0]
 
 
-def _orthogonal(cells: nn.RNNBase) -> nn.RNNBase:
+def _orthogonal(cells: Cells) -> Cells:
     """Orthogonal recurrent weights and zero biases: gradients keep their size at first."""
     for name, parameter in cells.named_parameters():
         if name.startswith("weight_hh"):

@@ -22,7 +22,7 @@ class BeliefLearner:
 
     Args:
         encoder: of beliefs.
-        decoder: what the loss needs besides.
+        decoders: what the loss needs besides.
         trial_steps: T, of the longest trial.
         buffer_trials: how many of the latest trials are learned from.
         learning_rate: Adam's step size.
@@ -34,8 +34,7 @@ class BeliefLearner:
     def __init__(
         self,
         encoder: BeliefEncoder,
-        decoder: nn.Module,
-        *,
+        *decoders: nn.Module,
         trial_steps: int,
         buffer_trials: int,
         learning_rate: float,
@@ -44,7 +43,7 @@ class BeliefLearner:
         max_grad_norm: float,
     ) -> None:
         self.batch, self.updates, self.max_grad_norm = batch, updates, max_grad_norm
-        self.model = nn.ModuleList([encoder, decoder])
+        self.model = nn.ModuleList([encoder, *decoders])
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
         self.buffer = TrialBuffer(buffer_trials, trial_steps)
 

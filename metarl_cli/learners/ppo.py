@@ -25,6 +25,11 @@ from metarl_cli.functional.returns import gae, last_step_trace, trial_gae
 from metarl_cli.functional.statistics import explained_variance, masked_mean, whiten
 from metarl_cli.networks.normalizer import Normalizer
 
+METRICS = tuple(
+    f"ppo/{name}"  # the last one only for models that have it
+    for name in ("policy_loss", "value_loss", "entropy", "kl", "grad_norm", "auxiliary_loss")
+)
+
 
 class Model(Protocol):
     """What can be improved: a policy and a critic of standardised returns."""
@@ -35,8 +40,8 @@ class Model(Protocol):
     def observe(self, features: Any, mask: Tensor) -> None:
         """Update the standardisation of features `[G, M, ...]` where `mask` is 1."""
 
-    def evaluate(self, features: Any, active: Tensor) -> tuple[Distribution, Tensor, Tensor]:
-        """Return action distribution, standardised value, and what is added to the loss."""
+    def evaluate(self, features: Any, active: Tensor) -> tuple[Distribution, Tensor, Tensor | None]:
+        """Return action distribution, standardised value, and what else is minimised, if any."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return all that is trained."""
@@ -115,14 +120,13 @@ class PPO:
             for rows in order[: size * self.num_minibatches].split(size):
                 minibatch = tree.tree_map(lambda x, rows=rows: x[:, rows], samples)
                 history.append(self._step(model, optimizer, minibatch, groups))
-        names = ("ppo/policy_loss", "ppo/value_loss", "ppo/entropy", "ppo/kl", "ppo/grad_norm")
         means = torch.stack(history).mean(0)
         if not torch.isfinite(means).all():
             raise NonFiniteError("the loss or the gradient of the PPO update is not finite")
         with torch.no_grad():
             _, value, _ = model.evaluate(samples.features, samples.mask)
         fit = explained_variance(value, samples.target, samples.mask)
-        metrics = dict(zip(names, means.tolist(), strict=True))
+        metrics = dict(zip(METRICS, means.tolist(), strict=False))
         return metrics | {"ppo/explained_variance": float(fit)}
 
     @torch.no_grad()
@@ -179,11 +183,12 @@ class PPO:
         entropy = masked_mean(entropy, mask, -1)
         loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
         optimizer.zero_grad(set_to_none=True)
-        (loss.sum() + auxiliary).backward()
+        (loss.sum() if auxiliary is None else loss.sum() + auxiliary).backward()
         grad_norm = clip_by_group(list(model.parameters()), groups, self.max_grad_norm)
         optimizer.step()
         kl = masked_mean(old_log_prob - log_prob, mask, -1)
-        parts = (policy_loss, value_loss, entropy, kl, grad_norm)
+        parts = [policy_loss, value_loss, entropy, kl, grad_norm]
+        parts += [] if auxiliary is None else [auxiliary]
         return torch.stack([x.detach().mean() for x in parts])
 
 

@@ -48,11 +48,11 @@ class ActorCritic(nn.Module):
         """Update the standardisation of inputs."""
         self.inputs.update(features, mask)
 
-    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, Tensor]:
+    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, None]:
         """Action distribution and standardised value `[...]` for raw features; no other loss."""
         inputs = self.inputs(features)
         value = self.critic_head(self.critic(inputs)).squeeze(-1)
-        return self.head(self.actor(inputs)), value, value.new_zeros(())
+        return self.head(self.actor(inputs)), value, None
 
     def distribution(self, features: Features) -> Distribution:
         """Action distribution for raw features."""

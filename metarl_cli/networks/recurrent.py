@@ -62,13 +62,13 @@ class RecurrentActorCritic(nn.Module):
         """Update the standardisation of inputs."""
         self.inputs.update(features, mask)
 
-    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, Tensor]:
+    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, None]:
         """Action distribution and standardised value of trials `[1, M, T, F]`; no other loss."""
         time_first = tree.tree_map(lambda x: x[0].transpose(0, 1), (features, active))
         remembered = self.memory.sequence(self.inputs(time_first[0]), time_first[1])
         remembered = remembered.transpose(0, 1).unsqueeze(0)
         value = self.critic_head(remembered).squeeze(-1)
-        return self.head(remembered), value, value.new_zeros(())
+        return self.head(remembered), value, None
 
 
 def with_memory(network: TorsoFactory, in_dim: int) -> Memory:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from metarl_cli.commands.assemble import Parts, build_env
 from metarl_cli.core.errors import UserError
-from metarl_cli.envs.gridworld import GridNavigation
+from metarl_cli.core.protocols import Metrics
+from metarl_cli.envs.hidden_goal import HiddenGoal, HidesGoal
 from metarl_cli.reports.belief import TrialPicture, belief_figure
 from metarl_cli.runtime.beliefs import GoalBeliefs, goal_beliefs
 
@@ -21,14 +22,24 @@ def require_drawable(parts: Parts, num: int) -> None:
     most = parts.cfg.env.tasks.num_test
     if num > most:
         raise UserError(f"draw_beliefs: got {num}, but there are only {most} held-out tasks")
-    if num and not isinstance(build_env(parts.cfg, 1, 1), GridNavigation):
-        raise UserError("draw_beliefs: only where goals are cells of a grid (gridnavi, nav2d)")
+    if num:
+        _hidden_goal(parts)
+
+
+def _hidden_goal(parts: Parts) -> HiddenGoal:
+    env = build_env(parts.cfg, 1, 1)
+    hidden = env.hidden_goal() if isinstance(env, HidesGoal) else None
+    if hidden is None:
+        raise UserError(
+            "draw_beliefs: only where the place of a goal is hidden"
+            " (gridnavi, nav2d, point_semicircle with env.dense=false)"
+        )
+    return hidden
 
 
 def beliefs_of(parts: Parts) -> GoalBeliefs:
     """Run one trial in each held-out task and read the agent's beliefs."""
-    env = cast(GridNavigation, build_env(parts.cfg, 1, 1))
-    return goal_beliefs(parts.algorithm, env, parts.held_out_trials())
+    return goal_beliefs(parts.algorithm, _hidden_goal(parts), parts.held_out_trials())
 
 
 def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str) -> None:
@@ -39,10 +50,19 @@ def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str) -> None:
             belief_figure(_picture(beliefs, i, title), folder / f"task_{i}.png")
     except OSError as error:
         raise UserError(f"cannot write into {folder}: {error.strerror}") from error
-    console, agreement = Console(), beliefs.agreement()
-    if "belief_kl" in agreement:
-        console.print(f"Belief: {agreement['belief_kl']:.3f} nats from the exact one.")
+    console = Console()
+    console.print(f"Belief: {_verdict(beliefs.agreement())}.")
     console.print(f"{num} pictures of beliefs in {folder}", style="dim", soft_wrap=True)
+
+
+def _verdict(agreement: Metrics) -> str:
+    if "belief_kl" in agreement:
+        return f"{agreement['belief_kl']:.3f} nats from the exact one"
+    if "belief_error" in agreement:
+        return (
+            f"what is expected of a goal differs from the exact by {agreement['belief_error']:.3f}"
+        )
+    return "the agent shows none here, only the exact one is drawn"
 
 
 def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
@@ -51,12 +71,14 @@ def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
     def by_episode(x: Tensor) -> np.ndarray:
         return x[:, task].unflatten(0, (episodes, -1)).cpu().numpy()  # [T, N] -> [K + 1, H]
 
-    goal = beliefs.trial.step.task[0, task].cpu().numpy()
+    goal = beliefs.hidden.place(beliefs.trial.step.task[0, task].cpu().numpy())
+    x, y = goal.round(2)
     return TrialPicture(
-        title=f"{title}, held-out task {task}: goal ({goal[0]:.0f}, {goal[1]:.0f})",
+        title=f"{title}, held-out task {task}: goal ({x:g}, {y:g})",
         goal=goal,
-        goals=beliefs.goals,
+        goals=beliefs.hidden.goals,
+        cells=beliefs.hidden.cells,
         positions=by_episode(cast(Tensor, beliefs.trial.step.obs)),
-        exact=by_episode(beliefs.exact),
+        exact=by_episode(beliefs.expected),
         learned=None if beliefs.learned is None else by_episode(beliefs.learned),
     )

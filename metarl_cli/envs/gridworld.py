@@ -15,7 +15,8 @@ from gymnasium.spaces import Box, Discrete
 from metarl_cli.core.checks import require_choice, require_positive
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.drawing import BLUE, GREEN, LIGHT, Canvas, Colour
-from metarl_cli.envs.gridworld_bayes import earliest_finds, perfect_plan, steps_to
+from metarl_cli.envs.gridworld_bayes import CellGoals, earliest_finds, perfect_plan, steps_to
+from metarl_cli.envs.hidden_goal import Moves
 from metarl_cli.envs.random_rows import one_of
 
 GoalSet = Literal["sides_and_top", "away_from_start"]
@@ -98,16 +99,16 @@ class GridNavigation(TaskVectorEnv):
             anchors["bayes_optimal"] = (self._mean_return(earliest_finds(steps)), oracle)
         return anchors
 
-    def moves_to_goals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return all moves to a possible goal from a cell beside it.
+    def hidden_goal(self) -> CellGoals:
+        """Return what can be known of the goal."""
+        return CellGoals(self.goals, self._moves_to_goals())
 
-        Returns:
-            Cells `[Q, 2]` from which to move, actions `[Q]`, and rows of `goals` `[Q]`.
-        """
+    def _moves_to_goals(self) -> Moves:
+        """Return all moves to a possible goal from a cell beside it."""
         before = self.goals[:, None] - _MOVES[1:]  # [G, 4, 2]
         inside = (before == self._inside(before)).all(-1)
         goal, move = np.nonzero(inside)
-        return before[inside], move + 1, goal
+        return Moves(before[inside], move + 1, goal)
 
     def _mean_return(self, finds: np.ndarray) -> float:
         """Return what it pays to reach the goals after `finds` steps `[G]` and to stay there."""

@@ -1,37 +1,36 @@
-"""What a perfect statistician knows and does in `gridworld.GridNavigation`.
-
-Zintgraf et al. 2020 (VariBAD, arXiv:1910.08348), section 5.1, compare this belief with a learned
-one.
-"""
+"""What a perfect statistician knows and does in `gridworld.GridNavigation`."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from metarl_cli.envs.hidden_goal import HiddenGoal, Moves
+
 MAX_VISITS = 100_000  # the search for a perfect plan gives up here
 
 
-def posterior(goals: np.ndarray, positions: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the exact belief over goals after each step of a trial, `[T, ..., G]`.
-
-    All goals are equally likely at first. A step that found nothing rules out the cell it led to;
-    one that found the goal rules out all others. Nothing is forgotten between episodes, so the
-    steps of several episodes of one task can be given one after the other.
+class CellGoals(HiddenGoal):
+    """Goals that are cells of a grid, each of which pays there alone.
 
     Args:
         goals: `[G, 2]`, the cells that may be the goal.
-        positions: `[T, ..., 2]`, where each step led to.
-        found: bool `[T, ...]`, whether that cell was the goal, as the reward tells.
-
-    Raises:
-        ValueError: If no goal agrees with what was seen.
+        moves: from the cells beside them.
     """
-    here = (positions[..., None, :] == goals).all(-1)  # [T, ..., G]
-    possible = np.logical_and.accumulate(here == found[..., None], axis=0)
-    num_possible = possible.sum(-1, keepdims=True)
-    if not num_possible.all():
-        raise ValueError("found: no goal of `goals` agrees with what was seen")
-    return possible / num_possible
+
+    cells = True
+
+    def __init__(self, goals: np.ndarray, moves: Moves) -> None:
+        self.goals, self.moves = goals, moves
+        self.pays = np.eye(len(goals))
+
+    def place(self, tasks: np.ndarray) -> np.ndarray:
+        """Tasks are goals."""
+        return tasks
+
+    def agrees(self, positions: np.ndarray, reward: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """A step rules out the cell it led to, or all others if it found the goal."""
+        here = (positions[..., None, :] == self.goals).all(-1)  # [T, ..., G]
+        return here == found[..., None]
 
 
 def steps_to(goals: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from gymnasium.spaces import Box
 from metarl_cli.core.checks import require_positive, require_range
 from metarl_cli.envs.base import Outcome, TaskVectorEnv
 from metarl_cli.envs.drawing import BLUE, GREEN, GREY, LIGHT, Canvas
+from metarl_cli.envs.semicircle_bayes import SemicircleGoals, on_circle, sparse_reward
 
 _GRID = 256  # goals per axis over which PointNav's anchors are averaged
 _ANGLES = 20_000  # goals over which PointSemicircle's are
@@ -205,6 +206,12 @@ class PointSemicircle(MovingPoint):
         self.info_keys = ("success", "reward_sparse" if dense else "reward_dense", "unstable")
         self._goals = np.zeros((num_envs, 2))
 
+    def hidden_goal(self) -> SemicircleGoals | None:
+        """Return what can be known of the goal; None with dense rewards, which tell it at once."""
+        if self._dense:
+            return None
+        return SemicircleGoals(self._circle_radius, self._goal_radius, self._max_step)
+
     def _mean_return(self, effort: float) -> float:
         goals = self._goals_at(_midpoints(0.0, np.pi, _ANGLES))
         walk = self._straight_walk(goals, effort)
@@ -232,11 +239,11 @@ class PointSemicircle(MovingPoint):
 
     def _goals_at(self, angles: np.ndarray) -> np.ndarray:
         """Return the goals `[..., 2]` at angles `[...]`."""
-        return self._circle_radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        return self._circle_radius * on_circle(angles)
 
     def _rewards(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the reward at distances `[...]` from the goal, and that of the other kind."""
-        dense, sparse = -distance, np.where(distance <= self._goal_radius, 1.0 - distance, 0.0)
+        dense, sparse = -distance, sparse_reward(distance, self._goal_radius)
         return (dense, sparse) if self._dense else (sparse, dense)
 
     def draw(self, row: int = 0) -> np.ndarray:

@@ -34,10 +34,28 @@ def test_pictures_and_numbers_of_beliefs_are_written(train: Call) -> None:
     assert imread("out/beliefs/task_0.png")[..., :3].std() > 0.05
 
 
+def test_beliefs_about_goals_on_a_semicircle_are_drawn_if_rewards_are_sparse(
+    train: Call, capsys: pytest.CaptureFixture
+) -> None:
+    semicircle = [setting.replace("gridnavi", "point_semicircle") for setting in GRID]
+    assert train("algo=varibad", *semicircle, "algo.elbo.updates=1", "algo.episodes=2") == 0
+    arguments = ["eval", "checkpoint=outputs/train/grid", "output=out/eval.json", "draw_beliefs=1"]
+    assert main(arguments) == 0
+    measured = json.loads(Path("out/eval.json").read_text())
+    assert 0 < measured["belief_error"] < 1 and "belief_kl" not in measured
+    assert imread("out/beliefs/task_0.png")[..., :3].std() > 0.05
+    capsys.readouterr()
+    assert main([*arguments, "env.dense=true"]) == 2
+    assert "env.dense=false" in capsys.readouterr().err
+
+
 def test_beliefs_are_refused_where_they_cannot_be_drawn(
     run: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    for num, said in ((1, "goals are cells of a grid"), (3, "there are only 2 held-out tasks")):
+    for num, said in (
+        (1, "only where the place of a goal is hidden"),
+        (3, "there are only 2 held-out tasks"),
+    ):
         assert main(["eval", "checkpoint=latest", f"draw_beliefs={num}"]) == 2
         assert said in capsys.readouterr().err
     assert main(["eval", "checkpoint=latest", "draw_beliefs=-1"]) == 2

@@ -5,7 +5,8 @@ import pytest
 
 from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.gridworld import GridNavigation
-from metarl_cli.envs.gridworld_bayes import perfect_plan, posterior
+from metarl_cli.envs.gridworld_bayes import CellGoals, perfect_plan
+from metarl_cli.envs.hidden_goal import Moves, posterior
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)
 PUBLISHED = {  # oracle; Bayes-optimal in the first episode and later
@@ -153,10 +154,15 @@ def test_standing_still_and_random_walks_are_worth_what_the_anchors_say(name):
     assert walk == pytest.approx(anchors["random"][0], abs=0.03)  # standard error below .01
 
 
+def belief_in(goals, positions, found):
+    nowhere = Moves(np.empty((0, 2)), np.empty(0), np.empty(0, int))
+    return posterior(CellGoals(goals, nowhere).agrees(positions, 1.0 * found, found))
+
+
 def test_belief_rules_out_cells_until_the_goal_is_found():
     goals = np.array([[0, 2], [1, 2], [2, 2], [2, 1]])
     positions = np.array([[0, 1], [0, 2], [1, 2], [1, 1], [2, 1]])
-    belief = posterior(goals, positions, np.array([False, False, False, False, True]))
+    belief = belief_in(goals, positions, np.array([False, False, False, False, True]))
     third = [0, 1 / 3, 1 / 3, 1 / 3]
     assert belief == pytest.approx(
         np.array([[0.25] * 4, third, [0, 0, 0.5, 0.5], [0, 0, 0.5, 0.5], [0, 0, 0, 1]])
@@ -166,10 +172,10 @@ def test_belief_rules_out_cells_until_the_goal_is_found():
 def test_belief_is_kept_apart_for_each_environment_and_must_be_possible():
     goals = np.array([[0, 2], [1, 2]])
     positions = np.array([[[0, 2], [0, 0]], [[0, 1], [1, 2]]])  # [T=2, B=2, 2]
-    belief = posterior(goals, positions, np.array([[True, False], [False, False]]))
+    belief = belief_in(goals, positions, np.array([[True, False], [False, False]]))
     np.testing.assert_array_equal(belief, [[[1, 0], [0.5, 0.5]], [[1, 0], [1, 0]]])
-    with pytest.raises(ValueError, match="no goal of `goals` agrees"):
-        posterior(goals, positions, np.array([[True, False], [False, True]]) ^ True)
+    with pytest.raises(ValueError, match="no goal agrees"):
+        belief_in(goals, positions, np.array([[True, False], [False, True]]) ^ True)
 
 
 @pytest.mark.parametrize(
@@ -189,12 +195,12 @@ def test_settings_out_of_range_are_named(bad, message):
 
 
 def test_moves_to_goals_lead_there_from_all_cells_beside_them():
-    cells, actions, goals = grid(goals="away_from_start").moves_to_goals()
-    env = grid(goals="away_from_start", num_envs=len(cells))
+    moves = grid(goals="away_from_start").hidden_goal().moves
+    env = grid(goals="away_from_start", num_envs=len(moves.goal))
     env.reset(seed=0)
-    env._position[:] = cells
-    obs, *_ = env.step(actions)
-    np.testing.assert_array_equal(obs, env.all_tasks[goals])
-    assert (obs != cells).any(-1).all()
+    env._position[:] = moves.before
+    obs, *_ = env.step(moves.action)
+    np.testing.assert_array_equal(obs, env.all_tasks[moves.goal])
+    assert (obs != moves.before).any(-1).all()
     # 3 x 3 cells, 5 of them goals: 3 corners with two neighbours each and 2 sides with three
-    assert np.bincount(goals).tolist() == [2, 3, 2, 3, 2]
+    assert np.bincount(moves.goal).tolist() == [2, 3, 2, 3, 2]

@@ -10,7 +10,7 @@ GOALS = np.array([[0, 2], [1, 2], [2, 2]])
 def trial(chance, episodes=1, horizon=3):
     belief = np.broadcast_to(np.array(chance), (episodes, horizon, 3))
     path = np.broadcast_to(np.array([[0, 0], [0, 1], [0, 2]]), (episodes, 3, 2))
-    return TrialPicture("title", GOALS[0], GOALS, path, belief, None)
+    return TrialPicture("title", GOALS[0], GOALS, True, path, belief, None)
 
 
 def blue(path):
@@ -36,3 +36,21 @@ def test_the_learned_belief_has_rows_of_its_own(tmp_path):
     belief_figure(both, tmp_path / "both.png")
     heights = [imread(tmp_path / f"{name}.png").shape[0] for name in ("alone", "both")]
     assert heights[1] > 1.5 * heights[0]
+
+
+def on_semicircle(learned, exact):
+    angles = np.pi * (np.arange(4) + 0.5) / 4
+    goals = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    path = np.linspace([0, 0], goals[0], 3)[None]
+    maps = (np.broadcast_to(np.array(x), (1, 3, 4)) for x in (exact, learned))
+    return TrialPicture("title", goals[0], goals, False, path, *maps)
+
+
+def test_rings_around_the_semicircle_are_dark_where_rewards_are_expected(tmp_path):
+    one, none = [0.0, 0.0, 1.0, 0.0], [0.0] * 4
+    belief_figure(on_semicircle(learned=one, exact=none), tmp_path / "learned.png")
+    belief_figure(on_semicircle(learned=none, exact=one), tmp_path / "exact.png")
+    # Of the radius 1.25 to 1.49, and outside of it 1.55 to 1.79
+    learned, exact = (blue(tmp_path / f"{name}.png") for name in ("learned", "exact"))
+    assert exact > learned > 1000
+    assert exact / learned == pytest.approx((1.55 + 1.79) / (1.25 + 1.49), rel=0.1)

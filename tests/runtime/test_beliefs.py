@@ -1,15 +1,16 @@
-"""Learned beliefs about hidden goals beside the exact one, on a grid small enough to count."""
+"""Learned beliefs about hidden goals beside the exact one, where goals can be counted."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from metarl_cli.core.types import Output
 from metarl_cli.envs.gridworld import GridNavigation
+from metarl_cli.envs.point import PointSemicircle
+from metarl_cli.envs.semicircle_bayes import SemicircleGoals
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.beliefs import exact_belief, goal_beliefs, kl
@@ -60,15 +61,15 @@ def trial():
     return played(Walker())
 
 
-def played(agent):
-    env = grid()
+def played(agent, env=None):
+    env = env or grid()
     split = TaskSplit(env, "fresh", num_train=5, train_seed=0, num_test=5, test_seed=0)
     sampler = Sampler(env, split, num_tasks=5, seed=0, record_info=True)
     return held_out_trials(agent, sampler, episodes=1, seed=0)
 
 
 def test_belief_before_a_step_knows_of_the_steps_before_it(trial):
-    belief = exact_belief(np.array(GOALS), trial)
+    belief = exact_belief(grid().hidden_goal(), trial)
     assert trial.step.task[0].tolist() == GOALS
     quarter = [0.25, 0.25, 0.0, 0.25, 0.25]
     # Goal (2, 2): before the trial, at (1, 0), after (2, 0) was empty, at (0, 1)
@@ -76,7 +77,7 @@ def test_belief_before_a_step_knows_of_the_steps_before_it(trial):
 
 
 def test_reward_of_an_episodes_last_step_is_known_at_the_start_of_the_next(trial):
-    belief = exact_belief(np.array(GOALS), trial)
+    belief = exact_belief(grid().hidden_goal(), trial)
     found = [0.0, 0.0, 1.0, 0.0, 0.0]  # (2, 0), by the second step
     assert belief[:, 2].tolist() == [[0.2] * 5, [0.2] * 5, found, found]
     # The agent was shown as much: this reward, and no other
@@ -91,7 +92,7 @@ def test_divergence_of_the_learned_belief_is_counted_in_nats():
 
 
 def test_a_belief_over_tasks_is_compared_as_a_distribution(trial):
-    beliefs = goal_beliefs(Certain(), grid(), trial)
+    beliefs = goal_beliefs(Certain(), grid().hidden_goal(), trial)
     agreement = beliefs.agreement()
     per_step = kl(beliefs.exact, beliefs.log_probs)
     assert per_step[0, 0].item() == pytest.approx(-math.log(5) + 0.2 * math.log(2 * 8**4))
@@ -103,7 +104,7 @@ def test_a_belief_over_tasks_is_compared_as_a_distribution(trial):
 
 
 def test_a_foretold_reward_is_the_mean_over_moves_to_the_goal(trial):
-    beliefs = goal_beliefs(Foreteller(), grid(), trial)
+    beliefs = goal_beliefs(Foreteller(), grid().hidden_goal(), trial)
     # (0, 2): up from (0, 1), left from (1, 2); (1, 2): up from (1, 1), right from (0, 2),
     # left from (2, 2); (2, 0): right from (1, 0), down from (2, 1); actions up 1 .. left 4
     expected = [(10 + 0 + 40 + 1) / 2, (10 + 1 + 20 + 0 + 40 + 2) / 3, (20 + 1 + 30 + 2) / 2]
@@ -113,5 +114,45 @@ def test_a_foretold_reward_is_the_mean_over_moves_to_the_goal(trial):
 
 
 def test_an_agent_without_a_belief_to_show_is_compared_with_nothing(trial):
-    beliefs = goal_beliefs(Walker(), grid(), trial)
+    beliefs = goal_beliefs(Walker(), grid().hidden_goal(), trial)
     assert beliefs.learned is None and beliefs.agreement() == {}
+
+
+class Upright(Walker):
+    """Goes up at full speed; expects of a move its action along x, plus 10 times the step."""
+
+    def act(self, state, step, *, explore):
+        return Output(torch.tensor([0.0, 1.0]).expand(*step.first.shape, 2), state)
+
+    def predicted_reward(self, trial, obs, action, next_obs):
+        step = torch.arange(len(trial.reward)).view(-1, 1, 1)
+        return (action[:, 0] + 10 * step).expand(-1, trial.reward.shape[1], -1)
+
+
+def upright_on_semicircle():
+    """Two episodes of one step, to (0, 1), where goals up to 0.9 away pay."""
+    settings = {"circle_radius": 1.0, "goal_radius": 0.9, "max_step": 1.0}
+    env = PointSemicircle(**settings, dense=False, horizon=1, num_envs=5)
+    return SemicircleGoals(**settings, num=4), played(Upright(), env)
+
+
+def test_on_a_semicircle_rewards_that_are_expected_are_compared():
+    hidden, trial = upright_on_semicircle()
+    beliefs = goal_beliefs(Upright(), hidden, trial)
+    angles = trial.step.task[0, :, 0].rad2deg().tolist()
+    assert angles == pytest.approx([115, 49, 7, 3, 146], abs=0.7)  # the first two pay
+    upper, sides = [0, 0.5, 0.5, 0], [0.5, 0, 0, 0.5]
+    assert beliefs.exact[0].tolist() == [[0.25] * 4] * 5
+    assert beliefs.exact[1].tolist() == [upper, upper, sides, sides, sides]
+    near = 1.0 - 2 * math.sin(math.pi / 8)  # on the cell beside the goal's
+    half = (1 + near) / 2
+    assert beliefs.expected[1, 0].tolist() == pytest.approx([near / 2, half, half, near / 2])
+    learned = torch.tensor([0.0, 10.0]).view(2, 1, 1)  # crossings have opposite actions
+    torch.testing.assert_close(beliefs.learned, learned.expand(2, 5, 4).double())
+    error = (beliefs.expected - learned).abs().mean().item()
+    assert beliefs.agreement() == {"belief_error": pytest.approx(error)}
+
+
+def test_log_probabilities_are_asked_for_only_where_tasks_are_finitely_many():
+    beliefs = goal_beliefs(Certain(), *upright_on_semicircle())
+    assert beliefs.learned is None and beliefs.log_probs is None

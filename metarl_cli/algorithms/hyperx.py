@@ -1,8 +1,8 @@
 """HyperX: VariBAD with bonuses for exploring what the belief could become.
 
 Zintgraf et al. 2021 (arXiv:2010.01062). While it is trained, the policy is also paid for reaching
-new hyper-states (state and belief) and for transitions whose reward the decoder gets wrong. Both
-bonuses are annealed to zero, so that what remains is VariBAD.
+new hyper-states (state and belief) and for transitions whose reward, or next state if it is
+decoded, the decoders get wrong. Both bonuses are annealed to zero, so that what remains is VariBAD.
 
 Differences from the paper:
 - Those of VariBAD.
@@ -22,12 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from metarl_cli.algorithms.varibad import Elbo, VariBAD
+from metarl_cli.buffers.trials import as_record
 from metarl_cli.core import tree
 from metarl_cli.core.checks import require_positive
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
-from metarl_cli.functional.elbo import negative_log_likelihood
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.belief_ppo import BELIEF
 from metarl_cli.learners.ppo import PPO
@@ -43,7 +43,7 @@ class Exploration:
 
     Args:
         novelty_weight: of new hyper-states, at the start of training.
-        error_weight: of wrongly decoded rewards, at the start of training.
+        error_weight: of wrongly decoded transitions, at the start of training.
         anneal_steps: environment steps until both weights are zero.
         target_hidden: layer sizes of the random network.
         predictor_hidden: layer sizes of the network that predicts its output.
@@ -186,14 +186,14 @@ class HyperX:
 
     @torch.no_grad()
     def _error_of(self, trials: Trajectory, belief: Tensor) -> Tensor:
-        """-log p(reward) `[T, B]` of each step, decoded from the belief after it."""
+        """-log p(reward, next state) `[T, B]` of each step, decoded from the belief after it."""
         latent = DiagonalGaussian(*belief.chunk(2, -1)).sample()
-        transition = (trials.step.obs, trials.action, trials.next_obs)
         # A belief decodes its own step only: all steps of all trials stand side by side.
-        pairs = tree.tree_map(lambda x: x.flatten(0, 1).unsqueeze(0), (latent, *transition))
-        prediction = self.varibad.decoder(*pairs).view_as(trials.reward)
-        likelihood = self.varibad.elbo.reward_likelihood
-        return negative_log_likelihood(prediction, trials.reward, likelihood)
+        pairs = tree.tree_map(
+            lambda x: x.flatten(0, 1).unsqueeze(0), {"latent": latent, **as_record(trials)}
+        )
+        model = self.varibad.model
+        return model.weighted(model.errors(pairs["latent"], pairs)).view_as(trials.reward)
 
     def _improve_novelty(self, trials: Trajectory, belief: Tensor) -> float:
         visited = trials.step.active.nonzero()  # [M, 2]

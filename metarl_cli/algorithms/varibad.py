@@ -1,9 +1,9 @@
 """VariBAD: act on a learned belief about the task.
 
 Zintgraf et al. 2020 (arXiv:1910.08348). A variational encoder keeps a belief over a latent task; at
-every step of the trial the decoder must predict the rewards of the whole trial, past and future,
-from it (section 3.1). The policy sees the state and the belief; its gradient does not reach the
-encoder (section 3.3).
+every step of the trial the decoders must predict the rewards of the whole trial, past and future,
+from it, and the next states where dynamics differ (section 3.1). The policy sees the state and the
+belief; its gradient does not reach the encoder (section 3.3).
 
 Differences from the paper:
 - The loss is a mean over trials and a sum over time; in the code of the paper the KL term is summed
@@ -11,7 +11,8 @@ Differences from the paper:
 - At the start of an inner episode the agent sees the reset state and the reward before it; theirs
   sees the terminal state and a flag.
 - State and belief enter the policy side by side, without embedding layers of their own.
-- Rewards only are decoded; their one environment with decoded states has random dynamics.
+- Next states, where decoded, are standardised. Their code decodes states instead of rewards, in
+  the one environment with random dynamics; here rewards are always decoded.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from metarl_cli.buffers.trials import Record, steps_of
+from metarl_cli.buffers.trials import Record, as_record, steps_of
 from metarl_cli.core import tree
-from metarl_cli.core.checks import require_not_negative, require_positive
+from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
-from metarl_cli.functional.elbo import negative_log_likelihood, sequential_kl
+from metarl_cli.functional.elbo import sequential_kl
 from metarl_cli.learners.belief_learner import BeliefLearner
 from metarl_cli.learners.belief_ppo import LATENTS, BeliefPPO, belief_of
 from metarl_cli.learners.ppo import PPO
-from metarl_cli.networks.decoders import RewardDecoder
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.networks.transition_model import TransitionModel
 from metarl_cli.rollouts.trials import run_training_trials
 
 
@@ -43,7 +44,7 @@ class Elbo:
     """Hyper-parameters of the encoder's loss and of its updates.
 
     Args:
-        learning_rate: Adam's step size for encoder and decoder.
+        learning_rate: Adam's step size for encoder and decoders.
         batch: trials per update.
         updates: per iteration.
         buffer_trials: how many of the latest trials are learned from.
@@ -51,7 +52,8 @@ class Elbo:
         reward_likelihood: "gaussian", or "bernoulli" for the chance that a reward is positive.
         from_steps: at most so many steps of a trial from which the whole trial is decoded.
         decoded_steps: at most so many transitions decoded from each of them.
-        max_grad_norm: of encoder and decoder together.
+        max_grad_norm: of encoder and decoders together.
+        state_weight: of the squared error of next states; 0 or None: they are not decoded.
     """
 
     learning_rate: float
@@ -63,13 +65,10 @@ class Elbo:
     from_steps: int
     decoded_steps: int
     max_grad_norm: float
+    state_weight: float | None = None
 
     def __post_init__(self) -> None:
-        if self.reward_likelihood not in ("gaussian", "bernoulli"):
-            raise ValueError(
-                f"reward_likelihood: got {self.reward_likelihood!r}, "
-                "expected 'gaussian' or 'bernoulli'"
-            )
+        require_choice("reward_likelihood", self.reward_likelihood, ["gaussian", "bernoulli"])
         require_positive(
             learning_rate=self.learning_rate,
             max_grad_norm=self.max_grad_norm,
@@ -78,7 +77,7 @@ class Elbo:
             buffer_trials=self.buffer_trials,
         )
         require_positive(from_steps=self.from_steps, decoded_steps=self.decoded_steps)
-        require_not_negative(kl_weight=self.kl_weight)
+        require_not_negative(kl_weight=self.kl_weight, state_weight=self.state_weight or 0.0)
 
 
 class VariBAD:
@@ -110,10 +109,17 @@ class VariBAD:
             initial_std=initial_std,
             ppo=ppo,
         )
-        self.decoder = RewardDecoder(spec, latent_dim, decoder_hidden, decoder_sees)
+        self.model = TransitionModel(
+            spec,
+            latent_dim,
+            decoder_hidden,
+            decoder_sees,
+            reward_likelihood=elbo.reward_likelihood,
+            state_weight=elbo.state_weight or 0.0,
+        )
         self.learner = BeliefLearner(
             self.agent.encoder,
-            self.decoder,
+            *self.model.decoders,
             trial_steps=episodes * spec.horizon,
             buffer_trials=elbo.buffer_trials,
             learning_rate=elbo.learning_rate,
@@ -123,7 +129,7 @@ class VariBAD:
         )
 
     def parts(self) -> Mapping[str, Stateful]:
-        """Policy, encoder with decoder, their optimisers, and the encoder's trials."""
+        """Policy, encoder with decoders, their optimisers, and the encoder's trials."""
         return {**self.agent.parts(), **self.learner.parts()}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
@@ -146,10 +152,8 @@ class VariBAD:
         belief = belief_of(trial)  # [T, B, Z]
         queries = tree.tree_map(lambda x: x.unsqueeze(1), (obs, action, next_obs))  # [Q, 1, ...]
         latents = [belief.sample().flatten(0, 1).unsqueeze(1) for _ in range(LATENTS)]
-        reward = torch.stack([self.decoder(z, *queries).squeeze(-1) for z in latents])  # [S, TB, Q]
-        if self.elbo.reward_likelihood == "bernoulli":
-            reward = reward.sigmoid()
-        return reward.mean(0).unflatten(0, belief.mean.shape[:2])
+        rewards = [self.model.expected_reward(z, *queries).squeeze(-1) for z in latents]  # [TB, Q]
+        return torch.stack(rewards).mean(0).unflatten(0, belief.mean.shape[:2])
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""
@@ -159,9 +163,7 @@ class VariBAD:
     def learn_from(self, trials: Trajectory, reward: Tensor) -> Metrics:
         """Improve the policy on new trials `[T, B]` with `reward`, the model on what was paid."""
         self.learner.add(trials)
-        self.decoder.take_statistics(
-            trials.step.obs, trials.action, trials.next_obs, trials.step.active
-        )
+        self.model.take_statistics(as_record(trials), trials.step.active)
         metrics = self.agent.improve(replace(trials, reward=reward))
         return metrics | self.learner.improve(self._negative_elbo)
 
@@ -175,15 +177,12 @@ class VariBAD:
         now = some_of(len(steps.active), self.elbo.from_steps)
         decoded = some_of(len(steps.active), self.elbo.decoded_steps)
         target = tree.index(trials, decoded)
-        prediction = self.decoder(
-            belief.sample()[now], target["obs"], target["action"], target["next_obs"]
-        )
-        loss = negative_log_likelihood(prediction, target["reward"], self.elbo.reward_likelihood)
-        loss = loss * steps.active[now].unsqueeze(1) * target["active"]  # [L, Q, M]
-        reward_loss = loss.sum((0, 1)).mean()
+        both_active = steps.active[now].unsqueeze(1) * target["active"]  # [L, Q, M]
+        errors = self.model.errors(belief.sample()[now], target)
+        losses = {name: (x * both_active).sum((0, 1)).mean() for name, x in errors.items()}
         kl = sequential_kl(belief, steps.active)[now].sum(0).mean()
-        terms = {"belief/reward_loss": reward_loss, "belief/kl": kl}
-        return reward_loss + self.elbo.kl_weight * kl, terms
+        terms = {f"belief/{name}_loss": loss for name, loss in losses.items()} | {"belief/kl": kl}
+        return self.model.weighted(losses) + self.elbo.kl_weight * kl, terms
 
 
 def some_of(num: int, most: int) -> Tensor | slice:

@@ -1,4 +1,4 @@
-"""What is predicted from a latent task: rewards, or the task itself."""
+"""What is predicted from a latent task: rewards, next states, or the task itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metarl_cli.core.checks import require_choice
 from metarl_cli.core.types import EnvSpec, Observation
 from metarl_cli.networks.encoders import ObservationEncoder, TaskScale, build_encoder
 from metarl_cli.networks.inputs import Inputs
@@ -25,6 +26,8 @@ class PairDecoder(nn.Module):
         self, latent_dim: int, query_dim: int, hidden: Sequence[int], out_dim: int
     ) -> None:
         super().__init__()
+        if len(hidden) < 2:
+            raise ValueError(f"decoder_hidden: got {list(hidden)}, expected two layers or more")
         self.latent = initialised_linear(latent_dim, hidden[0])
         self.query = initialised_linear(query_dim, hidden[0])
         self.torso = MLP(hidden[1:], "relu", in_dim=hidden[0])
@@ -36,7 +39,34 @@ class PairDecoder(nn.Module):
         return self.out(self.torso(torch.relu(hidden)))
 
 
-class RewardDecoder(nn.Module):
+class TransitionDecoder(nn.Module):
+    """Standardised features of transitions (state, action, next state) `[Q, M, ...]`."""
+
+    def __init__(self, spec: EnvSpec) -> None:
+        super().__init__()
+        self.action = build_encoder(spec.action)
+        self.before = ObservationEncoder(spec.observation, self.action.out_dim)
+        self.after = ObservationEncoder(spec.observation)
+        self.inputs_before = Inputs(self.before.out_dim, self.before.image)
+        self.inputs_after = Inputs(self.after.out_dim, self.after.image)
+
+    def features_before(self, obs: Observation, action: Tensor) -> Tensor:
+        """Features `[Q, M, F]` of states and actions."""
+        return self.inputs_before(self.before(obs, self.action(action)))
+
+    def features_after(self, next_obs: Observation) -> Tensor:
+        """Features `[Q, M, F]` of next states."""
+        return self.inputs_after(self.after(next_obs))
+
+    def take_statistics(
+        self, obs: Observation, action: Tensor, next_obs: Observation, active: Tensor
+    ) -> None:
+        """Update the standardisation of transitions with new ones `[T, M, ...]`."""
+        self.inputs_before.take_in(self.before(obs, self.action(action)), active)
+        self.inputs_after.take_in(self.after(next_obs), active)
+
+
+class RewardDecoder(TransitionDecoder):
     """Predicts the reward of a transition (state, action, next state) in a latent task.
 
     Args:
@@ -53,17 +83,9 @@ class RewardDecoder(nn.Module):
         hidden: Sequence[int],
         sees: Literal["transition", "next_state"],
     ) -> None:
-        super().__init__()
-        if len(hidden) < 2:
-            raise ValueError(f"decoder_hidden: got {list(hidden)}, expected two layers or more")
-        if sees not in ("transition", "next_state"):
-            raise ValueError(f"decoder_sees: got {sees!r}, expected 'transition' or 'next_state'")
+        super().__init__(spec)
+        require_choice("decoder_sees", sees, ["transition", "next_state"])
         self.sees_all = sees == "transition"
-        self.action = build_encoder(spec.action)
-        self.before = ObservationEncoder(spec.observation, self.action.out_dim)
-        self.after = ObservationEncoder(spec.observation)
-        self.inputs_before = Inputs(self.before.out_dim, self.before.image)
-        self.inputs_after = Inputs(self.after.out_dim, self.after.image)
         query_dim = self.inputs_after.out_dim
         query_dim += self.inputs_before.out_dim if self.sees_all else 0
         self.decode = PairDecoder(latent_dim, query_dim, hidden, 1)
@@ -72,18 +94,42 @@ class RewardDecoder(nn.Module):
         self, latent: Tensor, obs: Observation, action: Tensor, next_obs: Observation
     ) -> Tensor:
         """Predict the rewards `[L, Q, M]` of transitions `[Q, M, ...]` from latents `[L, M, Z]`."""
-        query = self.inputs_after(self.after(next_obs))
+        query = self.features_after(next_obs)
         if self.sees_all:
-            before = self.inputs_before(self.before(obs, self.action(action)))
-            query = torch.cat([before, query], -1)
+            query = torch.cat([self.features_before(obs, action), query], -1)
         return self.decode(latent, query).squeeze(-1)
 
-    def take_statistics(
-        self, obs: Observation, action: Tensor, next_obs: Observation, active: Tensor
-    ) -> None:
-        """Update the standardisation of transitions with new ones `[T, M, ...]`."""
-        self.inputs_before.take_in(self.before(obs, self.action(action)), active)
-        self.inputs_after.take_in(self.after(next_obs), active)
+
+class StateDecoder(TransitionDecoder):
+    """Predicts the next state from state and action in a latent task.
+
+    What it predicts is the next observation's features (not their change) standardised by what has
+    been seen of them: their units and number do not matter.
+
+    Args:
+        spec: the environment; its observations are without images.
+        latent_dim: size Z.
+        hidden: layer sizes, two or more.
+    """
+
+    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
+        super().__init__(spec)
+        if self.after.image is not None:
+            raise ValueError("state_weight: next states are images, which are not decoded; use 0")
+        self.decode = PairDecoder(
+            latent_dim, self.inputs_before.out_dim, hidden, self.inputs_after.out_dim
+        )
+
+    def forward(self, latent: Tensor, obs: Observation, action: Tensor) -> Tensor:
+        """Predict standardised next states `[L, Q, M, F]` of `[Q, M, ...]` from `[L, M, Z]`."""
+        return self.decode(latent, self.features_before(obs, action))
+
+    def loss(
+        self, latent: Tensor, obs: Observation, action: Tensor, next_obs: Observation
+    ) -> Tensor:
+        """Return the squared error `[L, Q, M]`, a mean over the features of the next state."""
+        error = self(latent, obs, action) - self.features_after(next_obs)
+        return error.square().mean(-1)
 
 
 class TaskDecoder(nn.Module):

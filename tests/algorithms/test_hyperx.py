@@ -32,9 +32,10 @@ def config(name):
     return cfg
 
 
-def built(name="hyperx", **exploration):
+def built(name="hyperx", state_weight=0.0, **exploration):
     torch.manual_seed(0)
     cfg = config(name).copy()
+    cfg.algo.elbo.state_weight = state_weight
     if exploration:
         cfg.algo.exploration = OmegaConf.merge(cfg.algo.exploration, exploration)
     sampler = tiny_sampler(num_envs=6)
@@ -106,18 +107,22 @@ def test_model_learns_from_the_rewards_of_the_environment():
     assert set(stored.flatten().tolist()) <= set(trials.reward.flatten().tolist())
 
 
-def test_error_is_that_of_the_belief_which_has_seen_the_step():
-    algorithm, sampler = built()
+@pytest.mark.parametrize("state_weight", [0.0, 2.0])
+def test_error_is_that_of_the_belief_which_has_seen_the_step(state_weight):
+    algorithm, sampler = built(state_weight=state_weight)
     trials, _ = run_training_trials(algorithm, sampler, 2)
     belief = belief_after(trials)
     seen = trials.extras[BELIEF]
     assert belief[:-1].equal(seen[1:]) and belief[-1].equal(seen[-1])
     belief[..., 5:] = -30.0  # certain: the sample is the mean
     error = algorithm._error_of(trials, belief)
-    t, b = 3, 4
-    one = (x[t, b].view(1, 1, -1) for x in (trials.step.obs, trials.action, trials.next_obs))
-    prediction = algorithm.varibad.decoder(belief[t, b, :5].view(1, 1, 5), *one)
-    assert_close(error[t, b], (prediction - trials.reward[t, b]).square().view(()))
+    t, b, model = 3, 4, algorithm.varibad.model
+    latent = belief[t, b, :5].view(1, 1, 5)
+    one = [x[t, b].view(1, 1, -1) for x in (trials.step.obs, trials.action, trials.next_obs)]
+    expected = (model.reward(latent, *one) - trials.reward[t, b]).square()
+    if state_weight:
+        expected = expected + state_weight * model.state.loss(latent, *one)
+    assert_close(error[t, b], expected.view(()))
 
 
 def test_novelty_of_what_is_visited_falls():

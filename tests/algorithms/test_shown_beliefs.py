@@ -61,7 +61,7 @@ def test_task_inference_averages_chances_over_what_the_latent_may_be():
 def test_varibad_foretells_the_reward_of_each_transition_from_each_belief(likelihood):
     agent, trial = bench("varibad")
     assert isinstance(agent, PredictsReward) and not isinstance(agent, InfersTask)
-    agent.elbo = dataclasses.replace(agent.elbo, reward_likelihood=likelihood)
+    agent.model.reward_likelihood = likelihood
     mean = torch.randn(6, 4, 3)
     cells, moves = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([1, 4])
     after = torch.tensor([[0.0, 2.0], [1.0, 3.0]])
@@ -69,6 +69,6 @@ def test_varibad_foretells_the_reward_of_each_transition_from_each_belief(likeli
     assert foretold.shape == (6, 4, 2)
     for t, b, q in [(0, 0, 0), (5, 3, 1), (2, 1, 0)]:
         one = [x[q].view(1, 1, *x.shape[1:]) for x in (cells, moves, after)]
-        reward = agent.decoder(mean[t, b].view(1, 1, 3), *one).view(())
+        reward = agent.model.reward(mean[t, b].view(1, 1, 3), *one).view(())
         expected = reward.sigmoid() if likelihood == "bernoulli" else reward
         torch.testing.assert_close(foretold[t, b, q], expected, atol=1e-5, rtol=1e-5)

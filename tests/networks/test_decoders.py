@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from torch.testing import assert_close
 
 from metarl_cli.core.types import EnvSpec
-from metarl_cli.networks.decoders import PairDecoder, RewardDecoder, TaskDecoder
+from metarl_cli.networks.decoders import PairDecoder, RewardDecoder, StateDecoder, TaskDecoder
 
 Z = 2
 VECTOR = Box(-1, 1, (3,), np.float32)
@@ -85,3 +85,41 @@ def test_reward_decoder_may_see_the_next_state_alone():
     assert not decoder(latent, obs, torch.zeros(1, 1, 3), next_obs + 1).equal(first)
     with pytest.raises(ValueError, match="decoder_sees: got 'all'"):
         RewardDecoder(spec(), Z, [8, 8], "all")
+
+
+@pytest.mark.parametrize("action", [VECTOR, Discrete(3)], ids=["continuous", "discrete"])
+def test_next_state_depends_on_latent_state_and_action_of_its_own_trial(action):
+    torch.manual_seed(0)
+    decoder = StateDecoder(spec(action), Z, [16, 16])
+    taken = torch.randint(3, (5, 2)) if isinstance(action, Discrete) else torch.randn(5, 2, 3)
+    inputs = [torch.randn(4, 2, Z), torch.randn(5, 2, 3), taken]
+    before = decoder(*inputs)
+    assert before.shape == (4, 5, 2, 3)
+    for index in range(3):
+        changed = [x.clone() for x in inputs]
+        changed[index][0, 1] = (changed[index][0, 1] + 1) % 3
+        moved = ((decoder(*changed) - before).abs() > 1e-6).any(-1)
+        expected = torch.zeros(4, 5, 2, dtype=torch.bool)
+        expected[(0, slice(None), 1) if index == 0 else (slice(None), 0, 1)] = True
+        assert moved.equal(expected)
+
+
+def test_next_state_is_told_in_standard_deviations_of_each_feature():
+    decoder = StateDecoder(spec(), Z, [4, 4])
+    answering([0.0, 1.0, -2.0], decoder.decode)
+    unit = torch.tensor([1.0, 10.0, 1000.0])  # mean zero, the standard deviation of each feature
+    obs, action = torch.zeros(2, 1, 3), torch.zeros(2, 1, 3)
+    decoder.take_statistics(obs, action, torch.stack([unit, -unit])[:, None], torch.ones(2, 1))
+    latent = torch.randn(1, 1, Z)
+    assert_close(decoder(latent, obs, action)[0, 0, 0], torch.tensor([0.0, 1.0, -2.0]))
+    foretold, wrong = torch.tensor([0.0, 10.0, -2000.0]), torch.tensor([3.0, 10.0, -2000.0])
+    loss = decoder.loss(latent, obs, action, torch.stack([foretold, wrong])[:, None])
+    assert_close(loss, torch.tensor([0.0, 3.0]).view(1, 2, 1))  # (9 + 0 + 0) / 3
+
+
+@pytest.mark.parametrize("vector", [False, True], ids=["alone", "beside a vector"])
+def test_images_are_no_next_states(vector):
+    image = Box(0, 255, (36, 40, 3), np.uint8)
+    observation = Dict({"image": image, "vector": VECTOR}) if vector else image
+    with pytest.raises(ValueError, match="state_weight: next states are images"):
+        StateDecoder(EnvSpec(observation, VECTOR, TASK, horizon=5), Z, [8, 8])

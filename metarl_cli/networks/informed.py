@@ -95,7 +95,7 @@ class InformedActorCritic(nn.Module):
         """The z to act on `[..., Z]`, and the squared distance of the two z `[...]`."""
         task, informed = features[TASK], features[INFORMED]
         assert isinstance(task, Tensor) and isinstance(informed, Tensor)
-        of_history = self.of_history(remembered)
-        of_task = self.of_task(self.scale(task))
+        of_history = torch.tanh(self.of_history(remembered))
+        of_task = torch.tanh(self.of_task(self.scale(task)))
         distance = (of_history - of_task.detach()).square().sum(-1)
         return torch.where(informed > 0, of_task, of_history), distance

@@ -26,6 +26,8 @@ InformedFeatures = dict[str, Features]
 class InformedActorCritic(nn.Module):
     """Shared heads on (step, z): z of the task for informed trials, z of the history for others.
 
+    Both z are bounded by tanh: without, those of different tasks drift apart without end, and the
+    heads never learn what lies between them, where the history that does not know yet has its z.
     The auxiliary loss draws the history's z to the task's (Kamienny et al. 2020, arXiv:2005.02934).
     """
 

@@ -77,13 +77,13 @@ def test_informed_trials_remember_too():
     assert state.abs().amax(-1).gt(0).all()
 
 
-def test_auxiliary_loss_is_the_mean_squared_distance_of_the_two_latents_while_active():
+def test_auxiliary_loss_is_the_mean_squared_distance_of_the_two_bounded_latents_while_active():
     model, step = recorded(distance_weight=0.5)
     for layer in (model.of_history, model.of_task[1]):
         torch.nn.init.zeros_(layer.weight)
-    model.of_history.bias.data = torch.tensor([1.0, 0.0, 2.0])
-    model.of_task[1].bias.data = torch.tensor([0.0, 0.0, 4.0])
-    assert evaluated(model, step)[2].item() == 0.5 * (1 + 4)
+    model.of_history.bias.data = torch.atanh(torch.tensor([0.5, 0.0, -0.5]))
+    model.of_task[1].bias.data = torch.atanh(torch.tensor([0.0, 0.0, 0.5]))
+    assert_close(evaluated(model, step)[2].item(), 0.5 * (0.25 + 1))
     model, step = recorded()
     before = evaluated(model, step)[2]
     step.prev_reward[2:4, 3] += 100.0  # after the end of an inner episode

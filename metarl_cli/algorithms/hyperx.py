@@ -166,7 +166,7 @@ class HyperX:
         novelty = remaining * self.exploration.novelty_weight * novelty
         error = remaining * self.exploration.error_weight * error
         reward = self._scaled("reward", trials.reward, active) + novelty + error
-        metrics |= self.varibad.learn_from(trials, reward) | {
+        metrics |= self.varibad.learn_from(trials, reward, sampler.env_steps) | {
             "bonus/novelty": float(masked_mean(novelty, active)),
             "bonus/error": float(masked_mean(error, active)),
             "bonus/remaining": remaining,

@@ -54,6 +54,7 @@ class Elbo:
         decoded_steps: at most so many transitions decoded from each of them.
         max_grad_norm: of encoder and decoders together.
         state_weight: of the squared error of next states; 0 or None: they are not decoded.
+        warmup_steps: environment steps before the policy learns too; None: 0.
     """
 
     learning_rate: float
@@ -66,6 +67,7 @@ class Elbo:
     decoded_steps: int
     max_grad_norm: float
     state_weight: float | None = None
+    warmup_steps: int | None = None
 
     def __post_init__(self) -> None:
         require_choice("reward_likelihood", self.reward_likelihood, ["gaussian", "bernoulli"])
@@ -77,7 +79,11 @@ class Elbo:
             buffer_trials=self.buffer_trials,
         )
         require_positive(from_steps=self.from_steps, decoded_steps=self.decoded_steps)
-        require_not_negative(kl_weight=self.kl_weight, state_weight=self.state_weight or 0.0)
+        require_not_negative(
+            kl_weight=self.kl_weight,
+            state_weight=self.state_weight or 0.0,
+            warmup_steps=self.warmup_steps or 0,
+        )
 
 
 class VariBAD:
@@ -158,13 +164,15 @@ class VariBAD:
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""
         trials, metrics = run_training_trials(self, sampler, self.episodes)
-        return metrics | self.learn_from(trials, trials.reward)
+        return metrics | self.learn_from(trials, trials.reward, sampler.env_steps)
 
-    def learn_from(self, trials: Trajectory, reward: Tensor) -> Metrics:
-        """Improve the policy on new trials `[T, B]` with `reward`, the model on what was paid."""
+    def learn_from(self, trials: Trajectory, reward: Tensor, env_steps: int) -> Metrics:
+        """Improve the model on new trials `[T, B]` and, after warm-up, the policy with `reward`."""
         self.learner.add(trials)
         self.model.take_statistics(as_record(trials), trials.step.active)
-        metrics = self.agent.improve(replace(trials, reward=reward))
+        metrics: Metrics = {}
+        if env_steps > (self.elbo.warmup_steps or 0):
+            metrics = self.agent.improve(replace(trials, reward=reward))
         return metrics | self.learner.improve(self._negative_elbo)
 
     def _negative_elbo(self, trials: Record) -> tuple[Tensor, dict[str, Tensor]]:

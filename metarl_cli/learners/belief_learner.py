@@ -43,6 +43,7 @@ class BeliefLearner:
         max_grad_norm: float,
     ) -> None:
         self.batch, self.updates, self.max_grad_norm = batch, updates, max_grad_norm
+        self.encoder = encoder
         self.model = nn.ModuleList([encoder, *decoders])
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
         self.buffer = TrialBuffer(buffer_trials, trial_steps)
@@ -52,8 +53,9 @@ class BeliefLearner:
         return {"model": self.model, "model_optimizer": self.optimizer, "buffer": self.buffer}
 
     def add(self, trials: Trajectory) -> None:
-        """Store new trials `[T, B]`."""
+        """Store new trials `[T, B]`; their inputs count for the encoder's standardisation."""
         self.buffer.add(as_record(trials))
+        self.encoder.take_statistics(trials.step)
 
     def improve(self, loss: Loss) -> Metrics:
         """Return the means of the loss's terms and of the gradient norm over all updates."""

@@ -77,7 +77,6 @@ class BeliefPPO:
 
     def improve(self, trials: Trajectory) -> Metrics:
         """One PPO update of policy and critic on whole trials `[T, B]`."""
-        self.encoder.take_statistics(trials.step)
         rollout = Rollout(
             features=self.policy.features(trials.step.obs, trials.extras[BELIEF]),
             action=trials.action,

@@ -48,9 +48,9 @@ def rewards_learned_from(algorithm, sampler):
     seen = []
     learn = algorithm.varibad.learn_from
 
-    def spy(trials, reward):
+    def spy(trials, reward, env_steps):
         seen.extend([reward, trials])
-        return learn(trials, reward)
+        return learn(trials, reward, env_steps)
 
     algorithm.varibad.learn_from = spy
     metrics = algorithm.train_step(sampler)

@@ -106,3 +106,16 @@ def test_weights_without_meaning_are_refused_in_one_line(obs, weight, said):
     with pytest.raises(UserError, match=said) as error:
         built(tiny_sampler(obs=obs).spec, state_weight=weight)
     assert "\n" not in str(error.value)
+
+
+def test_the_policy_learns_only_after_the_warm_up_and_the_model_all_the_time():
+    sampler = tiny_sampler()
+    steps = SMALL["episodes"] * sampler.env.num_envs * sampler.spec.horizon
+    algorithm = built(sampler.spec, warmup_steps=steps)
+    encoder, head = algorithm.agent.encoder.head.weight, algorithm.agent.policy.critic_head.weight
+    for policy_learns in (False, True):
+        before = encoder.clone(), head.clone()
+        metrics = algorithm.train_step(sampler)
+        assert not encoder.equal(before[0])
+        assert head.equal(before[1]) != policy_learns
+        assert ("ppo/entropy" in metrics) == policy_learns

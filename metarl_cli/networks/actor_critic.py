@@ -13,7 +13,7 @@ from metarl_cli.networks.encoders import Features, ObservationEncoder
 from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.policies import TorsoFactory, build_head, feed_forward
+from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, build_head, feed_forward
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -35,7 +35,7 @@ class ActorCritic(nn.Module):
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
         in_dim = self.inputs.out_dim
         self.actor = feed_forward(network, in_dim)
-        self.head = build_head(spec.action, self.actor.out_dim, initial_std)
+        self.head = build_head(spec.action, self.actor.out_dim, initial_std, UNDECIDED)
         self.critic = feed_forward(network, in_dim)
         self.critic_head = initialised_linear(self.critic.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl_cli.core import tree
+from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.types import EnvSpec, TimeStep
 from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.statistics import masked_mean
@@ -16,7 +17,7 @@ from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.mlp import MLP, initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.policies import TorsoFactory, build_head
+from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, build_head
 from metarl_cli.networks.recurrent import TimeStepEncoder, with_memory
 
 FEATURES, TASK, INFORMED = "features", "task", "informed"
@@ -28,7 +29,8 @@ class InformedActorCritic(nn.Module):
 
     Both z are bounded by tanh: without, those of different tasks drift apart without end, and the
     heads never learn what lies between them, where the history that does not know yet has its z.
-    The auxiliary loss draws the history's z to the task's (Kamienny et al. 2020, arXiv:2005.02934).
+    The auxiliary loss draws the history's z to the task's (Kamienny et al. 2020, arXiv:2005.02934),
+    and may pay for the entropy of those who are not told the task.
     """
 
     recurrent = True
@@ -40,16 +42,16 @@ class InformedActorCritic(nn.Module):
         *,
         latent_dim: int,
         distance_weight: float,
+        history_entropy_coef: float,
         policy_hidden: Sequence[int],
         initial_std: float,
     ) -> None:
         super().__init__()
-        if latent_dim < 1 or distance_weight < 0:
-            raise ValueError(
-                f"latent_dim must be at least 1 and distance_weight >= 0, "
-                f"got {latent_dim} and {distance_weight}"
-            )
-        self.distance_weight = distance_weight
+        require_positive(latent_dim=latent_dim)
+        require_not_negative(
+            distance_weight=distance_weight, history_entropy_coef=history_entropy_coef
+        )
+        self.distance_weight, self.history_entropy_coef = distance_weight, history_entropy_coef
         self.scale = TaskScale(spec.task)
         self.encoder = TimeStepEncoder(spec)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
@@ -60,7 +62,7 @@ class InformedActorCritic(nn.Module):
             initialised_linear(policy_hidden[0], latent_dim),
         )
         self.torso = MLP(policy_hidden, "tanh", in_dim=self.inputs.out_dim + latent_dim)
-        self.head = build_head(spec.action, self.torso.out_dim, initial_std)
+        self.head = build_head(spec.action, self.torso.out_dim, initial_std, UNDECIDED)
         self.critic_head = initialised_linear(self.torso.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))
 
@@ -84,14 +86,20 @@ class InformedActorCritic(nn.Module):
     def evaluate(
         self, features: InformedFeatures, active: Tensor
     ) -> tuple[Distribution, Tensor, Tensor]:
-        """Action distribution and value `[1, M, T]` of trials, and the weighted distance."""
+        """Action distribution and value `[1, M, T]` of trials, and the auxiliary loss."""
         time_first = tree.tree_map(lambda x: x[0].transpose(0, 1), features)
         inputs = self.inputs(time_first[FEATURES])
         active = active[0].transpose(0, 1)
         latent, distance = self._latents(self.memory.sequence(inputs, active), time_first)
         hidden = self.torso(torch.cat([inputs, latent], -1)).transpose(0, 1).unsqueeze(0)
-        penalty = self.distance_weight * masked_mean(distance, active)
-        return self.head(hidden), self.critic_head(hidden).squeeze(-1), penalty
+        distribution, value = self.head(hidden), self.critic_head(hidden).squeeze(-1)
+        auxiliary = self.distance_weight * distance
+        if self.history_entropy_coef:
+            informed = time_first[INFORMED]
+            assert isinstance(informed, Tensor)
+            entropy = distribution.entropy().expand_as(value)[0].transpose(0, 1)
+            auxiliary -= self.history_entropy_coef * entropy * (1 - informed.squeeze(-1))
+        return distribution, value, masked_mean(auxiliary, active)
 
     def _latents(self, remembered: Tensor, features: InformedFeatures) -> tuple[Tensor, Tensor]:
         """The z to act on `[..., Z]`, and the squared distance of the two z `[...]`."""

@@ -18,15 +18,18 @@ from metarl_cli.networks.mlp import Torso, initialised_linear
 
 TorsoFactory = Callable[..., Torso]  # called with in_dim=...
 
+# Gain of the last layer of a policy that at first acts alike everywhere, and so explores evenly:
+# Andrychowicz et al. 2021 (arXiv:2006.05990), section 3.2
+UNDECIDED = 0.01
 MIN_LOG_STD = math.log(1e-6)  # Finn et al. 2017, code
 
 
 class GaussianHead(nn.Module):
     """Mean linear in the features; standard deviation is a parameter, not a function of state."""
 
-    def __init__(self, in_dim: int, action_dim: int, initial_std: float) -> None:
+    def __init__(self, in_dim: int, action_dim: int, initial_std: float, gain: float) -> None:
         super().__init__()
-        self.mean = initialised_linear(in_dim, action_dim)
+        self.mean = initialised_linear(in_dim, action_dim, gain)
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
 
     def forward(self, features: Tensor) -> DiagonalGaussian:
@@ -40,21 +43,21 @@ class GaussianHead(nn.Module):
 class CategoricalHead(nn.Module):
     """Logits linear in the features."""
 
-    def __init__(self, in_dim: int, num_actions: int) -> None:
+    def __init__(self, in_dim: int, num_actions: int, gain: float) -> None:
         super().__init__()
-        self.logits = initialised_linear(in_dim, num_actions)
+        self.logits = initialised_linear(in_dim, num_actions, gain)
 
     def forward(self, features: Tensor) -> Categorical:
         """Return the action distribution for features `[..., F]`."""
         return Categorical.from_logits(self.logits(features))
 
 
-def build_head(space: Space[Any], in_dim: int, initial_std: float) -> nn.Module:
-    """Choose the policy head for an action space."""
+def build_head(space: Space[Any], in_dim: int, initial_std: float, gain: float = 1.0) -> nn.Module:
+    """Choose the policy head for an action space; `gain` of its initial weights."""
     if isinstance(space, Box):
-        return GaussianHead(in_dim, int(space.shape[0]), initial_std)
+        return GaussianHead(in_dim, int(space.shape[0]), initial_std, gain)
     if isinstance(space, Discrete):
-        return CategoricalHead(in_dim, int(space.n))
+        return CategoricalHead(in_dim, int(space.n), gain)
     raise ValueError(f"no policy head for action space {space}")
 
 

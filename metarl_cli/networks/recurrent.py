@@ -14,7 +14,7 @@ from metarl_cli.networks.inputs import Inputs
 from metarl_cli.networks.memory import Memory, State
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.policies import TorsoFactory, build_head
+from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, build_head
 
 
 class TimeStepEncoder(nn.Module):
@@ -49,7 +49,7 @@ class RecurrentActorCritic(nn.Module):
         self.encoder = TimeStepEncoder(spec)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
         self.memory = with_memory(network, self.inputs.out_dim)
-        self.head = build_head(spec.action, self.memory.out_dim, initial_std)
+        self.head = build_head(spec.action, self.memory.out_dim, initial_std, UNDECIDED)
         self.critic_head = initialised_linear(self.memory.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))
 

@@ -123,3 +123,8 @@ def test_constant_feature_stays_finite():
     normalizer = Normalizer(1)
     take_in(normalizer, torch.full((1, 9, 1), 5.0))
     assert normalizer(torch.full((1, 1, 1), 5.0)).abs().item() < 1e-3
+
+
+def test_a_new_policy_acts_alike_everywhere():
+    undecided = model().distribution(3 * torch.randn(100, 3))
+    assert_close(undecided.log_probs.exp(), torch.full((100, 2), 0.5), atol=0.02, rtol=0)

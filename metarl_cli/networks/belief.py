@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metarl_cli.core.checks import require_positive
 from metarl_cli.core.types import EnvSpec, TimeStep
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.networks.inputs import Inputs
@@ -21,8 +22,7 @@ class BeliefEncoder(nn.Module):
 
     def __init__(self, spec: EnvSpec, network: TorsoFactory, latent_dim: int) -> None:
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim: got {latent_dim}, expected at least 1")
+        require_positive(latent_dim=latent_dim)
         self.encoder = TimeStepEncoder(spec)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
         self.memory = with_memory(network, self.inputs.out_dim)

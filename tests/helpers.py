@@ -178,8 +178,15 @@ class Noisy(Scripted):
         return Output(noise if explore else torch.zeros_like(noise), state + 1)
 
 
-def tiny_sampler(*, num_tasks: int = 3, seed: int = 0, record_info: bool = False, **env: Any):
+def tiny_sampler(
+    *,
+    num_tasks: int = 3,
+    seed: int = 0,
+    record_info: bool = False,
+    mode: Literal["fresh", "finite"] = "fresh",
+    **env: Any,
+):
     """Sampler of a `TinyEnv` with the given settings."""
     built = TinyEnv(**env)
-    split = TaskSplit(built, **SPLIT)
+    split = TaskSplit(built, **(SPLIT | {"mode": mode}))
     return Sampler(built, split, num_tasks=num_tasks, seed=seed, record_info=record_info)

@@ -40,17 +40,19 @@ class Parts:
     def training_sampler(self) -> Sampler:
         """Sampler of the algorithm's meta-batch."""
         algo = self.cfg.algo
-        return self._sampler(algo.num_tasks, algo.envs_per_task, self.cfg.seed, record_info=False)
+        reads_info = getattr(self.algorithm, "reads_info", False)
+        return self._sampler(
+            algo.num_tasks, algo.envs_per_task, self.cfg.seed, record_info=reads_info
+        )
 
     def test(
         self, split: Split, *, most_episodes: int | None = None, probe: bool = True
     ) -> MetaTest:
         """Meta-test on the fixed tasks of `split` by the algorithm's or the user's protocol."""
-        envs = self.cfg.meta_test.envs_per_task or self.cfg.algo.meta_test.envs_per_task
         episodes = self.adaptations
         if most_episodes is not None:
             episodes = min(episodes, most_episodes)
-        seed = self.cfg.seed + TEST_STREAM
+        seed, envs = self.test_seed, self.test_envs_per_task
         tasks = self.cfg.env.tasks
         num = num_fixed(split, tasks.num_test, tasks.get("num_validation"))
         sampler = self._sampler(num, envs, seed, record_info=True)
@@ -60,7 +62,7 @@ class Parts:
 
     def held_out_trials(self) -> Trajectory:
         """One trial in each held-out task by the same protocol: `[T, N]`."""
-        seed = self.cfg.seed + TEST_STREAM
+        seed = self.test_seed
         sampler = self._sampler(self.cfg.env.tasks.num_test, 1, seed, record_info=True)
         return held_out_trials(self.algorithm, sampler, episodes=self.adaptations, seed=seed)
 
@@ -69,6 +71,16 @@ class Parts:
         """K of the meta-test: what the user chose, or else the algorithm."""
         chosen = self.cfg.meta_test.episodes
         return int(self.cfg.algo.meta_test.episodes if chosen is None else chosen)
+
+    @property
+    def test_envs_per_task(self) -> int:
+        """E of the meta-test, likewise."""
+        return int(self.cfg.meta_test.envs_per_task or self.cfg.algo.meta_test.envs_per_task)
+
+    @property
+    def test_seed(self) -> int:
+        """Seed of all that is random in meta-tests but their tasks."""
+        return int(self.cfg.seed) + TEST_STREAM
 
     def _sampler(
         self, num_tasks: int, envs_per_task: int, seed: int, *, record_info: bool

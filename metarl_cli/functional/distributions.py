@@ -9,6 +9,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -74,6 +75,30 @@ class DiagonalGaussian(Distribution):
     def detach(self) -> Self:
         """The same distribution, constant for differentiation."""
         return type(self)(self.mean.detach(), self.log_std.detach())
+
+
+@dataclass
+class SquashedGaussian:
+    """tanh of independent normals: actions in (-1, 1).
+
+    Haarnoja et al. 2018 (arXiv:1801.01290), appendix C.
+    """
+
+    mean: Tensor  # [..., A], before tanh
+    log_std: Tensor
+
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """Draw actions `[..., A]`, differentiable, with their log-densities `[...]`."""
+        noise = torch.randn_like(self.mean)
+        x = torch.addcmul(self.mean, self.log_std.exp(), noise)
+        # log(1 - tanh(x)^2), which does not round to log 0
+        log_slope = 2 * (math.log(2.0) - x - functional.softplus(-2 * x))
+        log_density = -0.5 * noise.square() - self.log_std - LOG_SQRT_2PI
+        return torch.tanh(x), (log_density - log_slope).sum(-1)
+
+    def mode(self) -> Tensor:
+        """The action of the mean `[..., A]`."""
+        return torch.tanh(self.mean)
 
 
 @dataclass

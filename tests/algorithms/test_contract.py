@@ -31,7 +31,8 @@ SPACES = [
     ("dict", "continuous"),
 ]
 WITH_IMAGES = ("image", "dict")
-WITHOUT_EYES = ("maml", "scratch_ppo")  # their networks are stacked, one per task: no convnet
+WITHOUT_EYES = ("maml", "scratch_ppo", "pearl")  # no convnet in their networks
+ONLY = {"pearl": "continuous"}  # the only kind of actions that they take
 MEMORIES = ("gru", "lstm", "transformer")
 ONE_UPDATE = {"batch": 4, "updates": 1, "buffer_trials": 8}
 SMALL = {
@@ -40,6 +41,14 @@ SMALL = {
     "ppo": {"epochs": 1, "num_minibatches": 2},
     "elbo": ONE_UPDATE,
     "supervision": ONE_UPDATE,
+    "collection": {"prior_episodes": 2, "extra_episodes": 1, "warmup_steps": 0},
+    "gradient_steps": 1,
+    "meta_batch": 2,
+    "batch": 4,
+    "context_batch": 3,
+    "encoder_hidden": [8],
+    "train_tasks": 6,
+    "replay_capacity": 16,
 }
 SMALL_NETWORK = {"embedding": 8, "width": 8, "heads": 2, "layers": 1, "context": 4}
 
@@ -47,9 +56,12 @@ CASES = [
     (name, obs, action)
     for name in options_of("algo")
     for obs, action in SPACES
-    if not (name in WITHOUT_EYES and obs in WITH_IMAGES)
+    if not (name in WITHOUT_EYES and obs in WITH_IMAGES) and action == ONLY.get(name, action)
 ]
 every_algorithm = pytest.mark.parametrize("name", options_of("algo"))
+every_pair = pytest.mark.parametrize(
+    ("name", "action"), sorted({(name, action) for name, _, action in CASES})
+)
 every_case = pytest.mark.parametrize(("name", "obs", "action"), CASES, ids=map("-".join, CASES))
 
 
@@ -91,10 +103,17 @@ def config(name, network=None):
     return cfg
 
 
-def bench(name, obs="vector", action="continuous", seed=0, network=None, **env):
+def bench(name, obs="vector", action=None, seed=0, network=None, **env):
     torch.manual_seed(seed)
     cfg = config(name, network)
-    sampler = tiny_sampler(obs=obs, action=action, num_envs=N * E, seed=seed, **env)
+    sampler = tiny_sampler(
+        mode=cfg.env.tasks.mode,
+        obs=obs,
+        action=action or ONLY.get(name, "continuous"),
+        num_envs=N * E,
+        seed=seed,
+        **env,
+    )
     torso = functools.partial(build, cfg.network)
     return Bench(build(cfg.algo, spec=sampler.spec, network=torso), sampler)
 
@@ -197,8 +216,7 @@ def test_greedy_actions_draw_no_random_numbers(name):
     assert torch.get_rng_state().equal(before)
 
 
-@every_algorithm
-@pytest.mark.parametrize("action", ["continuous", "discrete"])
+@every_pair
 def test_evaluation_moves_no_random_stream_and_no_parameter(name, action):
     samplers = [bench(name, action=action).sampler for _ in range(2)]
     it = bench(name, action=action)
@@ -223,6 +241,14 @@ def test_algorithm_that_cannot_see_refuses_images_in_one_line(name, obs):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ONLY)
+def test_algorithm_for_one_kind_of_actions_refuses_the_other_in_one_line(name):
+    other = {"continuous": "discrete", "discrete": "continuous"}[ONLY[name]]
+    with pytest.raises(UserError, match=f"needs {ONLY[name]} actions") as refusal:
+        bench(name, action=other)
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("network", MEMORIES)
 @every_algorithm
 def test_each_kind_of_memory_trains_or_is_refused_in_one_line(name, network):
@@ -230,7 +256,7 @@ def test_each_kind_of_memory_trains_or_is_refused_in_one_line(name, network):
         it = bench(name, network=network, ends=[2, 9, 1, 9, 9, 3])
         metrics = it.algorithm.train_step(it.sampler)
         assert all(map(math.isfinite, metrics.values()))
-        assert it.run()[0].action.shape == (4, N * E, 2)
+        assert it.run()[0].action.shape[:2] == (4, N * E)
         return
     with pytest.raises(UserError, match=r"needs a feed-forward one, got memory$"):
         bench(name, network=network)

@@ -5,7 +5,7 @@ import torch
 from torch import distributions as reference
 from torch.testing import assert_close
 
-from metarl_cli.functional.distributions import Categorical, DiagonalGaussian
+from metarl_cli.functional.distributions import Categorical, DiagonalGaussian, SquashedGaussian
 
 MEAN = torch.tensor([[0.5, -1.0], [2.0, 0.0]], dtype=torch.float64)
 LOG_STD = torch.tensor([0.3, -0.7], dtype=torch.float64)
@@ -103,3 +103,20 @@ def test_hessian_of_categorical_kl_is_the_fisher_matrix():
     p = LOGITS[0].softmax(-1)
     hessian = kl_hessian(Categorical.from_logits, LOGITS[0])
     assert_close(hessian, p.diag() - p.outer(p))
+
+
+def test_squashed_gaussian_has_the_density_of_a_transformed_normal():
+    torch.manual_seed(0)
+    mean = torch.tensor([[0.3, -1.0], [2.0, 0.0]], dtype=torch.float64)
+    log_std = torch.tensor([0.1, -0.7], dtype=torch.float64).expand(2, 2)
+    action, log_prob = SquashedGaussian(mean, log_std).sample()
+    squash = reference.TanhTransform()
+    theirs = reference.TransformedDistribution(reference.Normal(mean, log_std.exp()), squash)
+    assert_close(log_prob, theirs.log_prob(action).sum(-1))
+    assert_close(SquashedGaussian(mean, log_std).mode(), torch.tanh(mean))
+
+
+def test_squashed_gaussian_stays_finite_where_tanh_saturates():
+    far = torch.full((1, 1), 40.0)
+    action, log_prob = SquashedGaussian(far, torch.zeros(1, 1)).sample()
+    assert action.abs().le(1).all() and torch.isfinite(log_prob).all()

@@ -32,7 +32,7 @@ SPACES = [
 ]
 WITH_IMAGES = ("image", "dict")
 WITHOUT_EYES = ("maml", "scratch_ppo", "pearl")  # no convnet in their networks
-ONLY = {"pearl": "continuous"}  # the only kind of actions that they take
+ONLY = {"dream": "discrete", "pearl": "continuous"}  # the only kind of actions that they take
 MEMORIES = ("gru", "lstm", "transformer")
 ONE_UPDATE = {"batch": 4, "updates": 1, "buffer_trials": 8}
 SMALL = {
@@ -41,6 +41,7 @@ SMALL = {
     "ppo": {"epochs": 1, "num_minibatches": 2},
     "elbo": ONE_UPDATE,
     "supervision": ONE_UPDATE,
+    "q_learning": {**ONE_UPDATE, "min_trials": 4},
     "collection": {"prior_episodes": 2, "extra_episodes": 1, "warmup_steps": 0},
     "gradient_steps": 1,
     "meta_batch": 2,

@@ -1,0 +1,54 @@
+import functools
+
+import pytest
+import torch
+from helpers import Scripted, tiny_sampler
+from torch.testing import assert_close
+
+from metarl_cli.core import tree
+from metarl_cli.core.errors import UserError
+from metarl_cli.networks.memory import GRU
+from metarl_cli.networks.q_values import RecurrentQ
+
+NETWORK = functools.partial(GRU, 5, 8)
+
+
+def recorded():
+    sampler = tiny_sampler(action="discrete", ends=[9, 9, 9, 2, 3, 9])
+    agent = Scripted(discrete=True)
+    episode, _ = sampler.run(agent, sampler.begin(agent, sampler.sample_tasks()))
+    torch.manual_seed(0)
+    return sampler.spec, episode.step
+
+
+@pytest.mark.parametrize("latent_dim", [0, 3])
+def test_sequences_give_the_values_of_single_steps(latent_dim):
+    spec, steps = recorded()
+    model = RecurrentQ(spec, NETWORK, [8], latent_dim)
+    model.memory.take_statistics(steps)
+    latent = torch.randn(6, latent_dim) if latent_dim else None
+    whole, memory = model.sequence(steps, latent), model.memory.initial_state(6)
+    assert whole.shape == (4, 6, 3)
+    for t in range(4):
+        values, memory = model.step(tree.index(steps, t), memory, latent)
+        seen = steps.active[t] > 0
+        assert_close(values[seen], whole[t, seen])
+
+
+def test_the_latent_changes_values():
+    spec, steps = recorded()
+    model = RecurrentQ(spec, NETWORK, [8], 3)
+    ones = torch.ones(6, 3)
+    assert not model.sequence(steps, ones).equal(model.sequence(steps, -ones))
+
+
+def test_advantages_of_all_actions_add_up_to_nothing():
+    spec, steps = recorded()
+    model = RecurrentQ(spec, NETWORK, [8])
+    hidden = model.trunk(model.memory.sequence(steps))
+    assert_close(model.sequence(steps).mean(-1), model.value(hidden).squeeze(-1))
+
+
+def test_continuous_actions_are_refused():
+    with pytest.raises(UserError, match="need discrete actions"):
+        RecurrentQ(tiny_sampler().spec, NETWORK, [8])

@@ -42,6 +42,13 @@ COMMANDS = {
         config_schema.EvalConfig,
         changes_run=True,
     ),
+    "film": Command(
+        "metarl_cli.commands.film:run",
+        "pictures of a trial          checkpoint=latest task=0",
+        "film",
+        config_schema.FilmConfig,
+        changes_run=True,
+    ),
     "bench": Command(
         "metarl_cli.commands.bench:run",
         "measure steps per second     env=cheetah_vel algo=maml",

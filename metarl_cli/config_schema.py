@@ -88,6 +88,17 @@ class EvalConfig:
 
 
 @dataclass
+class FilmConfig:
+    """Root of `metarl film`."""
+
+    checkpoint: str
+    output: str | None
+    overrides: dict[str, Any]
+    task: int = at_least(0)
+    frames: int = at_least(2)
+
+
+@dataclass
 class BenchConfig:
     """Root of `metarl bench`."""
 

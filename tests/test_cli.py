@@ -28,7 +28,7 @@ def test_help_is_quick_and_imports_nothing_heavy(metarl: Run) -> None:
     done = metarl("--help", PYTHONPROFILEIMPORTTIME="1")
     elapsed_s = time.perf_counter() - start
     assert done.returncode == 0
-    for command in ("train", "eval", "bench", "list"):
+    for command in ("train", "eval", "film", "bench", "list"):
         assert f"\n  {command}" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not imported & {"torch", "wandb", "mujoco", "hydra", "numpy", "rich"}

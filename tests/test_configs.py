@@ -23,9 +23,12 @@ CHOICES = [f"{group}={option}" for group in GROUPS for option in options_of(grou
 ROOTS = {
     "train": config_schema.TrainConfig,
     "eval": config_schema.EvalConfig,
+    "film": config_schema.FilmConfig,
     "resume": config_schema.ResumeConfig,
     "bench": config_schema.BenchConfig,
 }
+
+MISSING = {"eval": ["checkpoint=x"], "film": ["checkpoint=x"], "resume": ["resume=x"]}
 
 
 def nodes_of(tree: Any) -> Iterator[dict[str, Any]]:
@@ -61,7 +64,7 @@ def test_env_is_built_from_its_yaml_and_has_held_out_tasks(name: str) -> None:
 
 @pytest.mark.parametrize("root", ROOTS)
 def test_primary_config_has_exactly_the_keys_of_its_schema(root: str) -> None:
-    values = {"eval": ["checkpoint=x"], "resume": ["resume=x"]}.get(root, [])
+    values = MISSING.get(root, [])
     cfg = compose(root, values)
     check(cfg, ROOTS[root])
     optional = {"algo", "network", "env_name", "algo_name"}  # empty groups; frozen runs only
@@ -71,9 +74,7 @@ def test_primary_config_has_exactly_the_keys_of_its_schema(root: str) -> None:
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize("choice", ["", "env=point_nav"])
 def test_hydra_node_resolves_for_single_runs_and_sweeps(root: str, choice: str) -> None:
-    values = {"eval": ["checkpoint=x"], "resume": ["resume=x"]}.get(
-        root, [choice] if choice else []
-    )
+    values = MISSING.get(root, [choice] if choice else [])
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = hydra.compose(root, [*values, "hydra.job.num=3"], return_hydra_config=True)
     folders = [cfg.hydra.run.dir, cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir]

@@ -8,9 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.commands.assemble import assemble
 from metarl_cli.commands.beliefs import beliefs_of, draw, require_drawable
-from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
+from metarl_cli.commands.frozen import load_agent, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config import build
 from metarl_cli.core.errors import RunError, UserError
@@ -27,13 +26,7 @@ def run(cfg: DictConfig) -> int:
     run_cfg = settings_of(folder, cfg.overrides)
     for key, value in cfg.meta_test.items():
         run_cfg.meta_test[key] = run_cfg.meta_test.get(key) if value is None else value
-    if manifest is None:
-        state, used = load_best(folder)
-    else:
-        state, used = load_checkpoint(folder, manifest)
-    source = str(folder.store().folder / used.file)
-    parts = assemble(run_cfg)
-    restore(parts.algorithm, state, source)
+    parts, used, source = load_agent(folder, manifest, run_cfg)
     require_drawable(parts, cfg.draw_beliefs)
     try:
         with Interruption() as interruption, interruption.interruptible():

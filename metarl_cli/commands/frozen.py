@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.config import TrainConfig, check, merge_overrides
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
@@ -56,6 +57,21 @@ def load_best(folder: RunFolder) -> tuple[dict[str, Any], Manifest]:
         except UserError as error:
             tell(f"{error}; using the newest checkpoint instead of the best")
     return load_checkpoint(folder, None)
+
+
+def load_agent(
+    folder: RunFolder, manifest: Manifest | None, cfg: DictConfig
+) -> tuple[Parts, Manifest, str]:
+    """Build what `cfg` says and give it what it has learned, the best there is unless one is named.
+
+    Returns:
+        The parts, the manifest of the checkpoint that was used, and its path.
+    """
+    state, used = load_best(folder) if manifest is None else load_checkpoint(folder, manifest)
+    source = str(folder.store().folder / used.file)
+    parts = assemble(cfg)
+    restore(parts.algorithm, state, source)
+    return parts, used, source
 
 
 def restore(algorithm: Algorithm, state: dict[str, Any], source: str) -> None:

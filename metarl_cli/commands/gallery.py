@@ -48,13 +48,14 @@ def _pictures(name: str, num: int) -> list[Picture]:
     env = make_vector_env(name=name, num_envs=num, render_mode="rgb_array")
     env.reset(seed=0)
     env.play_a_little()
-    tasks = [_in_words(env.task_names, task) for task in env.tasks]
+    tasks = [task_in_words(env.task_names, task) for task in env.tasks]
     pictures = [Picture(env.draw(row), f"{name}\n{task}") for row, task in enumerate(tasks)]
     env.close()
     return pictures
 
 
-def _in_words(names: Sequence[str], task: np.ndarray) -> str:
+def task_in_words(names: Sequence[str], task: np.ndarray) -> str:
+    """Name the parameters of a task `[D]` if they are few."""
     if len(names) > MOST_NUMBERS:
         return f"{len(names)} task parameters"
     return ", ".join(f"{name} {value:.2g}" for name, value in zip(names, task, strict=True))

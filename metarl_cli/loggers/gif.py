@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-_MAX_FRAMES = 100  # encoding takes 10 ms a frame
-_PLAYING_TIME_MS = 4000
 
+def write_gif(
+    path: Path, frames: np.ndarray, *, most_frames: int = 100, playing_time_ms: int = 4000
+) -> None:
+    """Write frames `[T, H, W, 3]` uint8 as a loop; encoding takes 10 ms a frame.
 
-def write_gif(path: Path, frames: np.ndarray) -> None:
-    """Write frames `[T, H, W, 3]` uint8, thinned to at most 100, as a loop of 4 s."""
-    stride = -(-len(frames) // _MAX_FRAMES)
+    Args:
+        path: the file.
+        frames: pictures of one size.
+        most_frames: more of them are thinned evenly.
+        playing_time_ms: of the loop; longer if a frame would be shown for less than 20 ms.
+    """
+    stride = -(-len(frames) // most_frames)
     images = [Image.fromarray(frame) for frame in frames[::stride]]
-    duration_ms = max(20, _PLAYING_TIME_MS // len(images))  # viewers slow down below 20 ms
+    duration_ms = max(20, playing_time_ms // len(images))  # viewers slow down below 20 ms
     images[0].save(path, save_all=True, append_images=images[1:], duration=duration_ms, loop=0)

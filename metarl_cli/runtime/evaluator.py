@@ -99,15 +99,23 @@ def meta_test(
 
 def held_out_trials(agent: Agent, sampler: Sampler, *, episodes: int, seed: int) -> Trajectory:
     """Return all steps `[T, B]` of the online episodes k = 0..K on held-out tasks."""
+    tasks = sampler.sample_tasks("test")
+    return tree.concatenate(online_episodes(agent, sampler, tasks, episodes=episodes, seed=seed))
+
+
+def online_episodes(
+    agent: Agent, sampler: Sampler, tasks: Tasks, *, episodes: int, seed: int
+) -> list[Trajectory]:
+    """Return the online episodes k = 0..K of one trial in `tasks`, `[T, B]` each."""
     with own_random_streams(seed):
-        trial = sampler.begin(agent, sampler.sample_tasks("test"))
+        trial = sampler.begin(agent, tasks)
         recorded = []
         for k in range(episodes + 1):
             episode, trial = sampler.run(agent, trial)
             recorded.append(episode)
             if k < episodes:
                 trial = trial.adapt(agent, episode)
-        return tree.concatenate(recorded)
+        return recorded
 
 
 def _run_protocol(

@@ -1,0 +1,82 @@
+"""`metarl film`: pictures of an agent's online episodes in one held-out task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+
+from metarl_cli.commands.assemble import Parts, build_env
+from metarl_cli.commands.frozen import load_agent, settings_of
+from metarl_cli.commands.gallery import task_in_words
+from metarl_cli.core.errors import UserError
+from metarl_cli.loggers.gif import write_gif
+from metarl_cli.reports.strip import StripRow, strip_figure
+from metarl_cli.rollouts.tasks import TaskSplit
+from metarl_cli.runtime.film import FilmedEpisode, film_trial
+from metarl_cli.runtime.runs import RunFolder, find_checkpoint
+
+EPISODE_PLAYING_TIME_MS = 4000
+
+
+def run(cfg: DictConfig) -> int:
+    """Play one trial by the protocol of the meta-test; write it as a film and as a strip."""
+    folder, manifest = find_checkpoint(cfg.checkpoint)
+    run_cfg = settings_of(folder, cfg.overrides)
+    num_test = run_cfg.env.tasks.num_test
+    if cfg.task >= num_test:
+        raise UserError(f"task: got {cfg.task}, but the held-out tasks are 0 to {num_test - 1}")
+    parts, _, _ = load_agent(folder, manifest, run_cfg)
+    episodes, task = _play(parts, cfg.task)
+    meta = folder.read_meta()
+    title = f"{meta.get('algo')} on {meta.get('env')}, held-out task {cfg.task}: {task}"
+    to = Path(cfg.output) if cfg.output else _new_folder(folder)
+    _write(episodes, to, strip_frames=cfg.frames, title=title)
+    returns = " > ".join(f"{episode.total_reward:.2f}" for episode in episodes)
+    console = Console()
+    console.print(f"{title}. Return by episode: {returns}.", soft_wrap=True)
+    console.print(f"film.gif and strip.png in {to}", style="dim", soft_wrap=True)
+    return 0
+
+
+def _play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
+    """Film a trial; return it with the task in words."""
+    env = build_env(parts.cfg, parts.test_envs_per_task, parts.threads)
+    episodes = film_trial(
+        parts.algorithm,
+        env,
+        TaskSplit(env, **parts.cfg.env.tasks),
+        task=task,
+        episodes=parts.adaptations,
+        seed=parts.test_seed,
+        device=parts.device,
+    )
+    words = task_in_words(env.task_names, env.tasks[0])
+    env.close()
+    return episodes, words
+
+
+def _write(
+    episodes: Sequence[FilmedEpisode], folder: Path, *, strip_frames: int, title: str
+) -> None:
+    frames = np.stack([frame for episode in episodes for frame in episode.frames.values()])
+    time_ms = EPISODE_PLAYING_TIME_MS * len(episodes)
+    rows = [
+        StripRow(f"episode {k}\nreturn {episode.total_reward:.2f}", episode.frames)
+        for k, episode in enumerate(episodes)
+    ]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_gif(folder / "film.gif", frames, most_frames=len(frames), playing_time_ms=time_ms)
+        strip_figure(rows, folder / "strip.png", frames=strip_frames, title=title)
+    except OSError as error:
+        raise UserError(f"cannot write into {folder}: {error.strerror}") from error
+
+
+def _new_folder(run: RunFolder) -> Path:
+    now = datetime.now()
+    return Path(f"outputs/film/{now:%Y-%m-%d}/{now:%H-%M-%S-%f}-{run.path.resolve().name}")

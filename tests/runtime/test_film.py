@@ -1,0 +1,45 @@
+"""What is drawn of a trial, and when."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import SPLIT, Scripted, TinyEnv
+
+from metarl_cli.rollouts.tasks import TaskSplit
+from metarl_cli.runtime import film
+from metarl_cli.runtime.film import film_trial
+
+
+def filmed(task=0, *, agent=None, **settings):
+    env = TinyEnv(**settings)
+    split = TaskSplit(env, **SPLIT)
+    return film_trial(agent or Scripted(), env, split, task=task, episodes=1, seed=0)
+
+
+def shown(episode):
+    """The counter of a `TinyEnv` by step, as it is drawn."""
+    return {step: int(frame[0, 0, 0]) for step, frame in episode.frames.items()}
+
+
+def test_start_and_each_step_of_each_episode_are_drawn():
+    first, second = filmed(num_envs=1, horizon=3)
+    assert shown(first) == shown(second) == {0: 0, 1: 1, 2: 2, 3: 3}
+
+
+def test_nothing_is_drawn_after_the_filmed_environment_has_ended():
+    first, second = filmed(num_envs=2, horizon=4, ends=[2, 9])
+    assert shown(first) == shown(second) == {0: 0, 1: 1, 2: 2}
+
+
+def test_long_episodes_are_drawn_at_every_other_step_and_at_their_end(monkeypatch):
+    monkeypatch.setattr(film, "MOST_FRAMES", 2)
+    first, _ = filmed(num_envs=1, horizon=4, ends=[3])
+    assert shown(first) == {0: 0, 2: 2, 3: 3}
+
+
+def test_return_is_that_of_the_chosen_task_and_the_agent_adapts_between_episodes():
+    env = TinyEnv()
+    goal = float(TaskSplit(env, **SPLIT).fixed("test").params[1, 0])
+    first, second = filmed(task=1, num_envs=2, horizon=2)
+    assert first.total_reward == pytest.approx(-abs(goal) - abs(0.1 - goal))
+    assert second.total_reward == pytest.approx(-2 * (1 - goal))  # 10.2 and 10.3, clipped

@@ -187,7 +187,7 @@ class PEARL:
     def _store(self, tasks: Tasks, episode: Trajectory, *, context: bool) -> None:
         """Remember the steps of an episode `[T, B]`."""
         steps = self._context_of(episode)
-        reward = episode.extras[DENSE] if self.dense_training else episode.reward
+        reward = self._training_reward(episode)
         steps |= {
             "next_obs": self.encode_obs(episode.next_obs),
             "reward": reward.unsqueeze(-1),
@@ -199,6 +199,15 @@ class PEARL:
         self.replay.add(row[met.cpu()], steps)
         if context:
             self.context.add(row[met.cpu()], steps)
+
+    def _training_reward(self, episode: Trajectory) -> Tensor:
+        if not self.dense_training:
+            return episode.reward
+        if DENSE not in episode.extras:
+            raise UserError(
+                "algo.dense_training: this environment tells no dense reward beside its own"
+            )
+        return episode.extras[DENSE]
 
     def _context_of(self, episode: Trajectory) -> Transitions:
         """What the encoder sees of an episode, by name, `[T, B, width]`."""

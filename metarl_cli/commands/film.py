@@ -65,10 +65,7 @@ def _write(
 ) -> None:
     frames = np.stack([frame for episode in episodes for frame in episode.frames.values()])
     time_ms = EPISODE_PLAYING_TIME_MS * len(episodes)
-    rows = [
-        StripRow(f"episode {k}\nreturn {episode.total_reward:.2f}", episode.frames)
-        for k, episode in enumerate(episodes)
-    ]
+    rows = [StripRow(f"episode {e.index}\nreturn {e.total_reward:.2f}", e.frames) for e in episodes]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_gif(folder / "film.gif", frames, most_frames=len(frames), playing_time_ms=time_ms)

@@ -10,10 +10,10 @@ from metarl_cli.runtime import film
 from metarl_cli.runtime.film import film_trial
 
 
-def filmed(task=0, *, agent=None, **settings):
+def filmed(task=0, *, episodes=1, **settings):
     env = TinyEnv(**settings)
     split = TaskSplit(env, **SPLIT)
-    return film_trial(agent or Scripted(), env, split, task=task, episodes=1, seed=0)
+    return film_trial(Scripted(), env, split, task=task, episodes=episodes, seed=0)
 
 
 def shown(episode):
@@ -35,6 +35,12 @@ def test_long_episodes_are_drawn_at_every_other_step_and_at_their_end(monkeypatc
     monkeypatch.setattr(film, "MOST_FRAMES", 2)
     first, _ = filmed(num_envs=1, horizon=4, ends=[3])
     assert shown(first) == {0: 0, 2: 2, 3: 3}
+
+
+def test_of_a_long_adaptation_some_episodes_are_drawn_the_first_and_the_last_among_them():
+    trial = filmed(num_envs=1, horizon=2, episodes=100)
+    assert [episode.index for episode in trial] == [0, 20, 40, 60, 80, 100]
+    assert all(shown(episode) == {0: 0, 1: 1, 2: 2} for episode in trial)
 
 
 def test_return_is_that_of_the_chosen_task_and_the_agent_adapts_between_episodes():

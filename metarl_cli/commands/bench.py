@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl_cli.commands.assemble import Parts, assemble, build_env
+from metarl_cli.commands.bench_profile import describe, learning_times
 from metarl_cli.core.errors import UserError
 from metarl_cli.envs.single import SingleEnv
 from metarl_cli.rollouts.sampler import Sampler
@@ -25,6 +26,7 @@ from metarl_cli.runtime.process import set_threads
 
 ASYNC_ENVS = 16  # processes of AsyncVectorEnv: more only slow it down on small machines
 SYNC_ENVS = 256  # most environments of SyncVectorEnv: its rate does not grow with their number
+GRADIENT_STEPS = "/gradient_steps"  # ends the metric in which a learner counts an iteration's
 NUM_ACTIONS = 16  # random actions prepared beforehand and reused in turn
 
 Contestant = Callable[[], int]  # does some environment steps and returns how many
@@ -36,7 +38,7 @@ def run(cfg: DictConfig) -> int:
     console = Console()
     console.print(_environment_table(cfg, threads))
     if cfg.get("algo") is not None:
-        console.print(_iteration_table(cfg))
+        _measure_iteration(cfg, console)
     return 0
 
 
@@ -121,7 +123,7 @@ def _vector(cfg: DictConfig, kind: str, num_envs: int) -> Any:
     return make(envs, autoreset_mode=gymnasium.vector.AutoresetMode.DISABLED)
 
 
-def _iteration_table(cfg: DictConfig) -> Table:
+def _measure_iteration(cfg: DictConfig, console: Console) -> None:
     """One training iteration at the algorithm's own batch size, split into its parts."""
     parts = assemble(cfg)
     sampler = parts.training_sampler()
@@ -133,13 +135,17 @@ def _iteration_table(cfg: DictConfig) -> Table:
     for _ in range(cfg.rounds):
         rates.append(measure({"env": env_only}, seconds=cfg.seconds, rounds=1)["env"])
         rows.append(_one_iteration(parts, sampler))
-    return _split_table(rows, statistics.median(rates))
+    console.print(_split_table(rows, statistics.median(rates)))
+    if rows[0]["gradient_steps"]:
+        pace = statistics.median(row["gradient_steps"] / row["learn"] for row in rows)
+        console.print(f"{pace:,.1f} gradient steps per second of learning")
+    console.print(describe(learning_times(parts.algorithm, sampler, parts.device)))
 
 
 def _one_iteration(parts: Parts, sampler: Sampler) -> dict[str, float]:
     sampler.simulate_s = sampler.act_s = 0.0
     steps, start = sampler.env_steps, time.perf_counter()
-    parts.algorithm.train_step(sampler)
+    metrics = parts.algorithm.train_step(sampler) or {}
     total = time.perf_counter() - start
     return {
         "simulate": sampler.simulate_s,
@@ -147,6 +153,7 @@ def _one_iteration(parts: Parts, sampler: Sampler) -> dict[str, float]:
         "learn": total - sampler.simulate_s - sampler.act_s,
         "total": total,
         "steps": sampler.env_steps - steps,
+        "gradient_steps": sum(x for key, x in metrics.items() if key.endswith(GRADIENT_STEPS)),
     }
 
 

@@ -58,10 +58,11 @@ class BeliefLearner:
         self.encoder.take_statistics(trials.step)
 
     def improve(self, loss: Loss) -> Metrics:
-        """Return the means of the loss's terms and of the gradient norm over all updates."""
+        """Return means of the loss's terms and of the gradient norm, and the number of updates."""
         history = [self._update(loss) for _ in range(self.updates)]
         means = torch.stack([torch.stack(list(terms.values())) for terms in history]).mean(0)
-        return dict(zip(history[0], means.tolist(), strict=True))
+        metrics = dict(zip(history[0], means.tolist(), strict=True))
+        return metrics | {"belief/gradient_steps": float(self.updates)}
 
     def _update(self, loss: Loss) -> dict[str, Tensor]:
         total, terms = loss(self.buffer.sample(self.batch))

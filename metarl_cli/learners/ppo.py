@@ -127,7 +127,8 @@ class PPO:
             _, value, _ = model.evaluate(samples.features, samples.mask)
         fit = explained_variance(value, samples.target, samples.mask)
         metrics = dict(zip(METRICS, means.tolist(), strict=False))
-        return metrics | {"ppo/explained_variance": float(fit)}
+        steps = float(len(history))
+        return metrics | {"ppo/explained_variance": float(fit), "ppo/gradient_steps": steps}
 
     @torch.no_grad()
     def _samples(self, model: Model, rollout: Rollout) -> Samples:

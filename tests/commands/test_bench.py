@@ -1,7 +1,9 @@
 import numpy as np
+import torch
 from gymnasium.spaces import Discrete
 
 from metarl_cli.commands.bench import measure, run, stepping
+from metarl_cli.commands.bench_profile import describe, learning_times
 from metarl_cli.config import compose
 
 
@@ -46,11 +48,38 @@ def test_episode_that_ends_starts_again_at_once_without_the_others():
 
 def test_bench_prints_ratios_and_the_parts_of_an_iteration(capsys):
     settings = ["env=point_nav", "env.horizon=5", "num_envs=4", "seconds=0.01", "rounds=1"]
-    settings += ["algo=maml", "algo.num_tasks=2", "algo.envs_per_task=2"]
+    settings += [
+        "algo=multitask_ppo",
+        "algo.num_tasks=2",
+        "algo.envs_per_task=2",
+        "algo.ppo.epochs=1",
+    ]
     assert run(compose("bench", settings)) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     for word in ("metarl batch", "SyncVectorEnv", "AsyncVectorEnv", "simulate", "act", "learn"):
         assert word in printed
+    assert "gradient steps per second" in printed and "matrix products" in printed
+
+
+def test_profile_holds_learning_forwards_and_backwards_but_not_acting():
+    class Acting:
+        def run(self):
+            return torch.ones(2, 2).cos()
+
+    class Learner:
+        def train_step(self, sampler):
+            weight = torch.ones(2, 2, requires_grad=True)
+            (sampler.run() @ weight).tanh().sum().backward()
+
+    seconds = learning_times(Learner(), Acting(), torch.device("cpu"))
+    assert {"mm", "tanh", "tanh_backward"} <= set(seconds)
+    assert "cos" not in seconds
+
+
+def test_profile_names_the_share_of_matrix_products_and_the_five_dearest_others():
+    seconds = {"mm": 3, "addmm": 2, "convolution_backward": 1, "tanh": 5, "add": 4}
+    line = describe(seconds | {"mul": 3, "cat": 1.5, "sum": 0.4, "lgamma": 0.1})
+    assert line.endswith("30% matrix products; tanh 25%, add 20%, mul 15%, cat 8%, sum 2%")
 
 
 def test_bench_compares_physics_with_the_raw_loop(capsys):

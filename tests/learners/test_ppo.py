@@ -231,8 +231,10 @@ def test_critic_learns_the_returns():
 
 
 def test_more_minibatches_than_samples_is_one_sample_each():
-    metrics = update(model("discrete"), rollout("discrete", groups=1), num_minibatches=1000)
+    data = rollout("discrete", groups=1)
+    metrics = update(model("discrete"), data, epochs=2, num_minibatches=1000)
     assert np.isfinite(list(metrics.values())).all()
+    assert metrics["ppo/gradient_steps"] == 2 * data.reward.numel()
 
 
 def test_non_finite_reward_is_noticed():

@@ -10,6 +10,7 @@ from metarl_cli.algorithms.dream import Bottleneck, Dream
 from metarl_cli.buffers.episodes import as_episode_record, episodes_of
 from metarl_cli.learners.q_learning import QLearning
 from metarl_cli.networks.memory import GRU
+from metarl_cli.runtime.evaluator import meta_test
 
 Q_LEARNING = QLearning(
     learning_rate=3e-3,
@@ -133,3 +134,27 @@ def test_a_buffer_that_is_not_saved_is_no_part():
 def test_a_trial_needs_two_episodes():
     with pytest.raises(ValueError, match="episodes: got 1"):
         dream(episodes=1)
+
+
+def test_explores_once_and_then_exploits_what_it_found():
+    """The reward is minus the distance of the action (-1, 0, 1) to the task, in four steps."""
+    quick = replace(
+        Q_LEARNING,
+        learning_rate=5e-3,
+        batch=32,
+        updates=4,
+        buffer_trials=512,
+        td_lambda=0.8,
+        target_rate=0.05,
+        final_epsilon=0.1,
+        epsilon_steps=2000,
+    )
+    algorithm, sampler = dream(q_learning=quick, num_tasks=16, num_envs=16)
+    algorithm.bottleneck = Bottleneck(3, noise_std=0.1, norm_weight=0, most_norm=10, step_cost=0)
+    for _ in range(50):
+        algorithm.train_step(sampler)
+    held_out = tiny_sampler(action="discrete", num_envs=3)
+    result = meta_test(algorithm, held_out, episodes=1, split="test", seed=0)
+    tasks = result.tasks.params
+    blind, best = -4 * tasks.abs().mean(), -4 * (tasks - tasks.round()).abs().mean()
+    assert result.online[1].mean() > (blind + best) / 2

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
+from torch.nn import functional
 
 from metarl_cli.core import tree
 from metarl_cli.networks.encoders import Features
@@ -37,9 +40,23 @@ class ConvNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map images to features."""
         batch = image.shape[:-3]
-        x = image.reshape(-1, *image.shape[-3:]).permute(0, 3, 1, 2)
-        x = x.to(self.project.weight.dtype) / 255 - 0.5
-        return torch.relu(self.project(self.layers(x))).unflatten(0, batch)
+        x = image.reshape(-1, *image.shape[-3:]).permute(0, 3, 1, 2).to(self._dtype)
+        return torch.relu(self.project(self.layers[1:](self._first(x)))).unflatten(0, batch)
+
+    def _first(self, x: Tensor) -> Tensor:
+        """The first layer on pixels / 255 - 1/2, with the weights scaled in place of the pixels."""
+        first = cast(nn.Conv2d, self.layers[0])
+        assert first.bias is not None
+        weight = first.weight / 255
+        bias = first.bias - first.weight.sum((1, 2, 3)) / 2
+        return functional.conv2d(x, weight, bias, cast(tuple[int, int], first.stride))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """What to compute in; 8-bit pixels are exact in any."""
+        kind = self.project.weight.device.type
+        autocast = torch.is_autocast_enabled(kind)
+        return torch.get_autocast_dtype(kind) if autocast else self.project.weight.dtype
 
 
 class Inputs(Normalizer):

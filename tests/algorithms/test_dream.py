@@ -136,6 +136,7 @@ def test_a_trial_needs_two_episodes():
         dream(episodes=1)
 
 
+@pytest.mark.slow
 def test_explores_once_and_then_exploits_what_it_found():
     """The reward is minus the distance of the action (-1, 0, 1) to the task, in four steps."""
     quick = replace(
@@ -151,7 +152,7 @@ def test_explores_once_and_then_exploits_what_it_found():
     )
     algorithm, sampler = dream(q_learning=quick, num_tasks=16, num_envs=16)
     algorithm.bottleneck = Bottleneck(3, noise_std=0.1, norm_weight=0, most_norm=10, step_cost=0)
-    for _ in range(50):
+    for _ in range(120):
         algorithm.train_step(sampler)
     held_out = tiny_sampler(action="discrete", num_envs=3)
     result = meta_test(algorithm, held_out, episodes=1, split="test", seed=0)

@@ -36,6 +36,7 @@ from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.q_learning import QLearning, epsilon_greedy
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.q_values import RecurrentQ
 from metarl_cli.networks.step_memory import StepMemory
 from metarl_cli.networks.task_embedding import EpisodeEmbedding, TaskEmbedding
@@ -81,6 +82,7 @@ class Phase:
     latent: Tensor  # [B, Z], what the exploration episode was embedded to
     informed: Tensor  # [B], 1 where exploitation is given f instead
     epsilon: float  # share of random actions while exploring
+    held: Tensor  # [B], the random action that is being kept up, -1 for none
 
 
 class Dream:
@@ -94,6 +96,7 @@ class Dream:
         save_buffer: bool,
         q_hidden: Sequence[int],
         task_hidden: Sequence[int],
+        vision_precision: Precision,
         bottleneck: Bottleneck,
         q_learning: QLearning,
         *,
@@ -107,9 +110,9 @@ class Dream:
         self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
         self.save_buffer, self.bottleneck, self.q_learning = save_buffer, bottleneck, q_learning
         z = bottleneck.latent_dim
-        self.explorer = RecurrentQ(spec, network, q_hidden)
-        self.exploiter = RecurrentQ(spec, network, q_hidden, z)
-        self.decoder = EpisodeEmbedding(spec, network, z)
+        self.explorer = RecurrentQ(spec, network, q_hidden, vision_precision)
+        self.exploiter = RecurrentQ(spec, network, q_hidden, vision_precision, z)
+        self.decoder = EpisodeEmbedding(spec, network, z, vision_precision)
         self.task_embedding = TaskEmbedding(spec, z, task_hidden)
         policies = nn.ModuleDict({EXPLORE: self.explorer, EXPLOIT: self.exploiter})
         self.policies, self.targets = policies, deepcopy(policies).requires_grad_(False)
@@ -133,7 +136,10 @@ class Dream:
         """Exploration with an empty memory; nobody is given f and no action is random."""
         num = num_tasks * envs_per_task
         zeros = self.task_embedding.out.weight.new_zeros(num, self.bottleneck.latent_dim)
-        return Phase(True, self.explorer.memory.initial_state(num), zeros, zeros[:, 0], 0.0)
+        informed, held = zeros[:, 0], torch.full((num,), -1, device=zeros.device)
+        return Phase(
+            True, self.explorer.memory.initial_state(num), zeros, informed, epsilon=0.0, held=held
+        )
 
     def act(self, state: Phase, step: TimeStep, *, explore: bool) -> Output:
         """Remember the step and act by the policy of the phase."""
@@ -141,22 +147,24 @@ class Dream:
             values, memory = self.explorer.step(step, state.memory)
         else:
             values, memory = self.exploiter.step(step, state.memory, state.latent)
-        action = epsilon_greedy(values, state.epsilon if explore else 0.0)
-        return Output(action, replace(state, memory=memory))
+        epsilon = state.epsilon if explore else 0.0
+        action, held = epsilon_greedy(values, epsilon, state.held, self.q_learning.repeat)
+        return Output(action, replace(state, memory=memory, held=held))
 
     @torch.no_grad()
     def adapt(self, state: Phase, episode: Trajectory) -> Phase:
         """Embed the exploration episode, or start another exploitation episode."""
         memory = self.exploiter.memory.initial_state(len(state.informed))
+        state = replace(state, memory=memory, held=torch.full_like(state.held, -1))
         if not state.exploring:
-            return replace(state, memory=memory)
+            return state
         explored = episodes_of(as_episode_record(episode))
         latent = at_end(self.decoder(explored.step), explored)
         if state.informed.any():
             informed = state.informed.unsqueeze(-1) > 0
             told = self._noisy(self.task_embedding(explored.step.task[0]))
             latent = torch.where(informed, told, latent)
-        return replace(state, exploring=False, memory=memory, latent=latent)
+        return replace(state, exploring=False, latent=latent)
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """New trials in a batch of tasks, then updates on the latest ones."""

@@ -33,6 +33,7 @@ class QLearning:
         target_rate: share of the way that target networks follow in each update.
         final_epsilon: share of random actions in the end.
         epsilon_steps: environment steps in which that share falls from 1.
+        repeat: for how many steps a random action is kept up, on average.
     """
 
     learning_rate: float
@@ -46,6 +47,7 @@ class QLearning:
     target_rate: float
     final_epsilon: float
     epsilon_steps: int
+    repeat: float
 
     def __post_init__(self) -> None:
         require_positive(
@@ -61,6 +63,8 @@ class QLearning:
         for name in ("discount", "td_lambda", "target_rate", "final_epsilon"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, expected a number in [0, 1]")
+        if self.repeat < 1:
+            raise ValueError(f"repeat: got {self.repeat}, expected a number >= 1")
         if self.min_trials > self.buffer_trials:
             raise ValueError(
                 f"min_trials: got {self.min_trials}, expected at most buffer_trials, "
@@ -105,10 +109,28 @@ class QLearning:
             statistic.copy_(of_model)
 
 
-def epsilon_greedy(values: Tensor, epsilon: float) -> Tensor:
-    """Best actions `[B]` of `[B, A]`, a share epsilon replaced by random ones."""
+def epsilon_greedy(
+    values: Tensor, epsilon: float, held: Tensor, repeat: float
+) -> tuple[Tensor, Tensor]:
+    """Best actions `[B]` of `[B, A]`, but for a share of random ones that are kept up for a while.
+
+    Dabney et al. 2021 (arXiv:2006.01782), with geometric durations: dithering step by step seldom
+    leaves the room. A mean duration of 1 is plain epsilon-greedy.
+
+    Args:
+        values: `[B, A]`.
+        epsilon: how often one that acts on its values begins to act at random.
+        held: `[B]`, the random action that is being kept up, -1 for none.
+        repeat: mean duration of random actions.
+
+    Returns:
+        Actions, and what is being kept up after them.
+    """
     best = values.argmax(-1)
     if epsilon == 0:
-        return best
+        return best, held
+    chance = torch.rand(2, *best.shape, device=best.device)
+    held = torch.where(chance[0] < 1 / repeat, -1, held)
     random = torch.randint(values.shape[-1], best.shape, device=best.device)
-    return torch.where(torch.rand(best.shape, device=best.device) < epsilon, random, best)
+    held = torch.where((held < 0) & (chance[1] < epsilon), random, held)
+    return torch.where(held < 0, best, held), held

@@ -7,16 +7,14 @@ arXiv:1801.01290, where the scale of the reward takes the temperature's place.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.functional.soft_q import policy_loss, soft_target, temperature_loss
+from metarl_cli.networks.precision import PRECISIONS, Precision, autocast
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass
@@ -54,7 +52,7 @@ class SAC:
     temperature: float
     tuned: bool
     policy_penalty: float
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
 
     def __post_init__(self) -> None:
         require_positive(
@@ -76,8 +74,7 @@ class SAC:
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """Context in which networks compute in the chosen precision."""
-        dtype = PRECISIONS[self.precision]
-        return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+        return autocast(self.precision, device)
 
     def losses(self, model: SoftActorCritic, data: Experience) -> dict[str, Tensor]:
         """Losses whose sum is to be minimised, and what is worth knowing, as `sac/...` scalars.

@@ -13,6 +13,7 @@ from metarl_cli.core.types import EnvSpec, TimeStep
 from metarl_cli.networks.memory import State
 from metarl_cli.networks.mlp import MLP, initialised_linear
 from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.step_memory import StepMemory
 
 
@@ -25,16 +26,22 @@ class RecurrentQ(nn.Module):
         spec: the environment; its actions are discrete.
         network: makes the memory.
         hidden: layer sizes of the trunk.
+        precision: in which images are looked at.
         latent_dim: Z; 0: there is none.
     """
 
     def __init__(
-        self, spec: EnvSpec, network: TorsoFactory, hidden: Sequence[int], latent_dim: int = 0
+        self,
+        spec: EnvSpec,
+        network: TorsoFactory,
+        hidden: Sequence[int],
+        precision: Precision,
+        latent_dim: int = 0,
     ) -> None:
         super().__init__()
         if not isinstance(spec.action, Discrete):
             raise UserError(f"env: action values need discrete actions, got {spec.action}")
-        self.memory = StepMemory(spec, network)
+        self.memory = StepMemory(spec, network, precision)
         self.trunk = MLP(hidden, "relu", in_dim=self.memory.out_dim + latent_dim)
         self.value = initialised_linear(self.trunk.out_dim, 1)
         self.advantage = initialised_linear(self.trunk.out_dim, int(spec.action.n))

@@ -12,6 +12,7 @@ from metarl_cli.core.types import EnvSpec, TimeStep
 from metarl_cli.networks.encoders import TaskScale
 from metarl_cli.networks.mlp import MLP, initialised_linear
 from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.step_memory import StepMemory
 
 
@@ -58,9 +59,11 @@ class TaskEmbedding(nn.Module):
 class EpisodeEmbedding(nn.Module):
     """g: what has been seen of an episode, to Z numbers."""
 
-    def __init__(self, spec: EnvSpec, network: TorsoFactory, latent_dim: int) -> None:
+    def __init__(
+        self, spec: EnvSpec, network: TorsoFactory, latent_dim: int, precision: Precision
+    ) -> None:
         super().__init__()
-        self.memory = StepMemory(spec, network)
+        self.memory = StepMemory(spec, network, precision)
         self.out = initialised_linear(self.memory.out_dim, latent_dim)
 
     def forward(self, step: TimeStep) -> Tensor:

@@ -24,6 +24,7 @@ Q_LEARNING = QLearning(
     target_rate=0.1,
     final_epsilon=0.5,
     epsilon_steps=100,
+    repeat=1.0,
 )
 BOTTLENECK = Bottleneck(latent_dim=3, noise_std=0.0, norm_weight=0.5, most_norm=4.0, step_cost=0.1)
 
@@ -38,6 +39,7 @@ def dream(*, episodes=2, save_buffer=True, q_learning=Q_LEARNING, **env):
         save_buffer=save_buffer,
         q_hidden=[8],
         task_hidden=[8],
+        vision_precision="float32",
         bottleneck=BOTTLENECK,
         q_learning=q_learning,
         spec=sampler.spec,

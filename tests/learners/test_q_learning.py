@@ -26,6 +26,7 @@ LEARNER = QLearning(
     target_rate=0.25,
     final_epsilon=0.1,
     epsilon_steps=1000,
+    repeat=1.0,
 )
 
 
@@ -65,11 +66,25 @@ def test_epsilon_falls_linearly_and_then_stays():
 def test_epsilon_greedy_is_greedy_without_drawing_and_random_at_one():
     values = torch.tensor([[0.0, 2.0, 1.0]]).expand(3000, 3)
     before = torch.get_rng_state()
-    assert epsilon_greedy(values, 0.0).eq(1).all()
+    free = torch.full((3000,), -1)
+    assert epsilon_greedy(values, 0.0, free, 1.0)[0].eq(1).all()
     assert torch.get_rng_state().equal(before)
     torch.manual_seed(0)
-    shares = epsilon_greedy(values, 0.6).bincount(minlength=3) / 3000
+    actions, held = epsilon_greedy(values, 0.6, free, 1.0)
+    shares = actions.bincount(minlength=3) / 3000
     assert_close(shares, torch.tensor([0.2, 0.6, 0.2]), atol=0.03, rtol=0)
+    assert held[actions != 1].equal(actions[actions != 1])
+
+
+def test_random_actions_are_kept_up_for_as_long_as_asked_on_average():
+    values, held = torch.zeros(3000, 2), torch.ones(3000, dtype=torch.long)
+    torch.manual_seed(0)
+    durations = torch.ones(3000)
+    for _ in range(60):
+        going_on = held >= 0
+        _, held = epsilon_greedy(values, 1e-9, held, repeat=4.0)
+        durations += going_on & (held >= 0)
+    assert held.eq(-1).all() and abs(durations.mean() - 4) < 0.2
 
 
 def test_targets_follow_at_their_rate_and_take_statistics_over():

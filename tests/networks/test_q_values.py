@@ -24,7 +24,7 @@ def recorded():
 @pytest.mark.parametrize("latent_dim", [0, 3])
 def test_sequences_give_the_values_of_single_steps(latent_dim):
     spec, steps = recorded()
-    model = RecurrentQ(spec, NETWORK, [8], latent_dim)
+    model = RecurrentQ(spec, NETWORK, [8], "float32", latent_dim)
     model.memory.take_statistics(steps)
     latent = torch.randn(6, latent_dim) if latent_dim else None
     whole, memory = model.sequence(steps, latent), model.memory.initial_state(6)
@@ -37,18 +37,18 @@ def test_sequences_give_the_values_of_single_steps(latent_dim):
 
 def test_the_latent_changes_values():
     spec, steps = recorded()
-    model = RecurrentQ(spec, NETWORK, [8], 3)
+    model = RecurrentQ(spec, NETWORK, [8], "float32", 3)
     ones = torch.ones(6, 3)
     assert not model.sequence(steps, ones).equal(model.sequence(steps, -ones))
 
 
 def test_advantages_of_all_actions_add_up_to_nothing():
     spec, steps = recorded()
-    model = RecurrentQ(spec, NETWORK, [8])
+    model = RecurrentQ(spec, NETWORK, [8], "float32")
     hidden = model.trunk(model.memory.sequence(steps))
     assert_close(model.sequence(steps).mean(-1), model.value(hidden).squeeze(-1))
 
 
 def test_continuous_actions_are_refused():
     with pytest.raises(UserError, match="need discrete actions"):
-        RecurrentQ(tiny_sampler().spec, NETWORK, [8])
+        RecurrentQ(tiny_sampler().spec, NETWORK, [8], "float32")

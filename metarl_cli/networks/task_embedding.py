@@ -16,6 +16,11 @@ from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.step_memory import StepMemory
 
 
+# Gain of the last layer of f. Tasks have to be told apart through the noise from the beginning:
+# exploration is paid for nothing else, and once it has given up there is nothing left to learn from.
+DISTINCT = 4.0
+
+
 class TaskValues(nn.Module):
     """Task parameters `[..., D]` as features: one-hot each where there are finitely many tasks.
 
@@ -49,7 +54,7 @@ class TaskEmbedding(nn.Module):
         super().__init__()
         self.task_values = TaskValues(spec)
         self.torso = MLP(hidden, "relu", in_dim=self.task_values.out_dim)
-        self.out = initialised_linear(self.torso.out_dim, latent_dim)
+        self.out = initialised_linear(self.torso.out_dim, latent_dim, DISTINCT)
 
     def forward(self, task: Tensor) -> Tensor:
         """Embed tasks."""

@@ -136,7 +136,7 @@ class Dream:
         """Exploration with an empty memory; nobody is given f and no action is random."""
         num = num_tasks * envs_per_task
         zeros = self.task_embedding.out.weight.new_zeros(num, self.bottleneck.latent_dim)
-        informed, held = zeros[:, 0], torch.full((num,), -1, device=zeros.device)
+        informed, held = zeros.new_zeros(num), torch.full((num,), -1, device=zeros.device)
         return Phase(
             True, self.explorer.memory.initial_state(num), zeros, informed, epsilon=0.0, held=held
         )
@@ -172,6 +172,7 @@ class Dream:
         if self.buffer.num < self.q_learning.min_trials:
             return metrics
         history = [self._update() for _ in range(self.q_learning.updates)]
+        metrics["dream/gradient_steps"] = float(self.q_learning.updates)
         means = torch.stack([torch.stack(list(terms.values())) for terms in history]).mean(0)
         if not torch.isfinite(means).all():
             raise NonFiniteError("a loss or a gradient of DREAM's update is not finite")
@@ -181,8 +182,8 @@ class Dream:
         """Run trials, of which every other is given f, and store them."""
         epsilon = self.q_learning.epsilon(sampler.env_steps)
         trial = sampler.begin(self, sampler.sample_tasks())
-        trial.state.epsilon = epsilon
-        trial.state.informed[::2] = 1.0
+        told = torch.arange(len(trial.state.informed), device=trial.state.informed.device) % 2 == 0
+        trial = replace(trial, state=replace(trial.state, epsilon=epsilon, informed=told.float()))
         explored, trial = sampler.run(self, trial)
         trial = trial.adapt(self, explored)
         metrics = {

@@ -8,7 +8,9 @@ posterior sampling: z is drawn once per episode and acted on as if it were the t
 Differences from the paper:
 - Critics with target critics in place of a separate value network, as in later soft actor-critic.
 - All networks take one simultaneous step of one optimiser.
-- All tasks of an iteration are met at once, in one batch of environments.
+- All tasks of an iteration are met at once, in one batch of environments; the posterior that acts
+  there is of this visit alone, its extra episodes included.
+- Contexts are drawn with replacement.
 """
 
 from __future__ import annotations
@@ -49,16 +51,19 @@ class Collection:
         prior_episodes: with z from N(0, 1); context and replay.
         posterior_episodes: with z from the posterior; context and replay.
         extra_episodes: with z from the posterior; replay only.
-        warmup_steps: environment steps before the first gradient step.
+        warmup_steps: transitions in the replay before the first gradient step.
+        context_visits: how many of the latest visits to a task contexts are drawn from; with 1 they
+            are always of the present policy.
     """
 
     prior_episodes: int
     posterior_episodes: int
     extra_episodes: int
     warmup_steps: int
+    context_visits: int
 
     def __post_init__(self) -> None:
-        require_positive(prior_episodes=self.prior_episodes)
+        require_positive(prior_episodes=self.prior_episodes, context_visits=self.context_visits)
         require_not_negative(
             posterior_episodes=self.posterior_episodes,
             extra_episodes=self.extra_episodes,
@@ -68,8 +73,6 @@ class Collection:
 
 class PEARL:
     """Soft actor-critic told a latent task, and an encoder of contexts."""
-
-    reads_info = True  # the dense reward, where training may use it
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class PEARL:
             latent_dim=latent_dim,
         )
         require_not_negative(kl_weight=kl_weight)
+        self.reads_info = dense_training
         self.num_tasks, self.envs_per_task, self.collection = num_tasks, envs_per_task, collection
         self.gradient_steps, self.meta_batch, self.batch = gradient_steps, meta_batch, batch
         self.context_batch, self.kl_weight, self.latent_dim = context_batch, kl_weight, latent_dim
@@ -117,7 +121,9 @@ class PEARL:
         )
         if not next_obs_in_context:
             del widths["next_obs"]
-        self.context = TaskReplay(train_tasks, replay_capacity, widths | {"signal": 1})
+        visit = (collection.prior_episodes + collection.posterior_episodes) * spec.horizon
+        recent = collection.context_visits * visit * envs_per_task
+        self.context = TaskReplay(train_tasks, recent, widths | {"signal": 1})
         self.encoder = ContextEncoder(sum(self.context.widths.values()), latent_dim, encoder_hidden)
         self.optimizer = sac.optimizer(self.model, self.encoder)
 
@@ -157,7 +163,7 @@ class PEARL:
     def train_step(self, sampler: Sampler) -> Metrics:
         """Collect experience in a batch of training tasks, then learn from that of all tasks."""
         metrics = self._collect(sampler)
-        if sampler.env_steps < self.collection.warmup_steps:
+        if int(self.replay.counts.sum()) < self.collection.warmup_steps:
             return metrics
         return metrics | self._learn()
 
@@ -166,7 +172,8 @@ class PEARL:
         tasks, plan = sampler.sample_tasks(), self.collection
         if (tasks.index < 0).any():
             raise UserError("env.tasks.mode: this algorithm replays a finite set of training tasks")
-        self.context.clear(tasks.index)
+        if (tasks.index >= self.replay.num_tasks).any():
+            raise UserError("algo.train_tasks: there are more training tasks (env.tasks.num_train)")
         trial, metrics = sampler.begin(self, tasks), {}
         phases = [plan.prior_episodes, plan.posterior_episodes, plan.extra_episodes]
         for name, episodes in zip(("prior", "posterior", "extra"), phases, strict=True):
@@ -182,6 +189,7 @@ class PEARL:
             if returns:
                 metrics[f"train/return_{name}"] = float(torch.stack(returns).mean())
         metrics["replay/transitions"] = float(self.replay.counts.sum())
+        metrics["replay/megabytes"] = (self.replay.nbytes + self.context.nbytes) / 1e6
         return metrics
 
     def _store(self, tasks: Tasks, episode: Trajectory, *, context: bool) -> None:
@@ -189,7 +197,6 @@ class PEARL:
         steps = self._context_of(episode)
         reward = self._training_reward(episode)
         steps |= {
-            "next_obs": self.encode_obs(episode.next_obs),
             "reward": reward.unsqueeze(-1),
             "terminated": episode.terminated.unsqueeze(-1),
         }

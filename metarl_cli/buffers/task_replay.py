@@ -18,8 +18,8 @@ class TaskReplay:
     """One ring of at most `capacity` transitions for each task.
 
     A transition is one row of numbers in a tensor `[num_tasks, capacity, width]`, so that sampling
-    is a single gather whatever is stored. The tensor is allocated by the first transition, 4 bytes
-    a number; the operating system gives the memory page by page as rings fill up.
+    is a single gather whatever is stored. The tensor is allocated by the first transition, on its
+    device, 4 bytes a number; main memory is taken page by page as rings fill up.
 
     Args:
         num_tasks: number of rings.
@@ -30,37 +30,31 @@ class TaskReplay:
     def __init__(self, num_tasks: int, capacity: int, widths: Mapping[str, int]) -> None:
         require_positive(num_tasks=num_tasks, capacity=capacity)
         self.num_tasks, self.capacity, self.widths = num_tasks, capacity, dict(widths)
-        self.counts = torch.zeros(num_tasks, dtype=torch.long)  # transitions in each ring
-        self._next = torch.zeros(num_tasks, dtype=torch.long)
-        self._rows = torch.empty(0)  # [num_tasks, capacity, width]
+        self.counts = torch.zeros(num_tasks, dtype=torch.long, device="cpu")  # in each ring
+        self._next = torch.zeros_like(self.counts)
+        self._rows = torch.empty(0, device="cpu")  # [num_tasks, capacity, width]
 
     def add(self, task: Tensor, transitions: Transitions) -> None:
         """Store transitions `[M, width]` of the tasks `[M]`, earlier ones first."""
         rows = torch.cat([transitions[name] for name in self.widths], -1)
-        if not self._rows.numel():
-            self._rows = self._empty(rows)
-        order = torch.argsort(task, stable=True)
-        task, rows = task[order].to(self.counts.device), rows[order]
+        task = task.cpu()
         added = torch.bincount(task, minlength=self.num_tasks)
-        rank = torch.arange(len(task)) - (added.cumsum(0) - added)[task]  # within its task
+        order = torch.argsort(task, stable=True)
+        rank = torch.empty_like(task)  # of each among those of its task
+        rank[order] = _count_up(added)
         newest = rank >= (added - self.capacity)[task]  # the others would be written over at once
         slot = (self._next[task] + rank) % self.capacity
-        where = (task[newest].to(rows.device), slot[newest].to(rows.device))
-        self._rows[where] = rows[newest.to(rows.device)]
+        self._write(task[newest], slot[newest], rows[newest.to(rows.device)])
         self._next = (self._next + added) % self.capacity
         self.counts = (self.counts + added).clamp(max=self.capacity)
 
     def sample(self, task: Tensor, num: int) -> Transitions:
         """Draw `num` transitions of each task `[N]` with replacement: `[N, num, width]`."""
-        column = (torch.rand(len(task), num) * self.counts[task, None]).long()
+        task = task.cpu()
+        slot = (torch.rand(len(task), num, device="cpu") * self.counts[task, None]).long()
         device = self._rows.device
-        rows = self._rows[task.to(device).unsqueeze(1), column.to(device)]
+        rows = self._rows[task.to(device).unsqueeze(1), slot.to(device)]
         return dict(zip(self.widths, rows.split(list(self.widths.values()), -1), strict=True))
-
-    def clear(self, task: Tensor) -> None:
-        """Forget the transitions of tasks `[N]`."""
-        self.counts[task] = 0
-        self._next[task] = 0
 
     @property
     def nbytes(self) -> int:
@@ -68,21 +62,49 @@ class TaskReplay:
         return 4 * int(self.counts.sum()) * sum(self.widths.values())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all stored transitions."""
-        filled = int(self.counts.max())
-        rows = self._rows[:, :filled].clone() if filled else self._rows
-        return {"counts": self.counts.clone(), "next": self._next.clone(), "rows": rows}
+        """Return all stored transitions, ring after ring."""
+        state = {
+            "capacity": self.capacity,
+            "counts": self.counts.clone(),
+            "next": self._next.clone(),
+        }
+        if self._rows.numel():
+            task, slot = (x.to(self._rows.device) for x in self._filled())
+            state["rows"] = self._rows[task, slot]
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; what was published without experience has none."""
+        if not state:
+            return
+        if (saved := state["capacity"]) != self.capacity:
+            raise ValueError(
+                f"capacity of the replay: got {self.capacity}, it was saved with {saved}"
+            )
         self.counts, self._next = state["counts"].clone(), state["next"].clone()
-        saved = state["rows"]
-        self._rows = self._empty(saved) if saved.numel() else saved
-        if saved.numel():
-            self._rows[:, : saved.shape[1]] = saved
+        if "rows" in state:
+            self._rows = torch.empty(0, device="cpu")
+            self._write(*self._filled(), state["rows"])
 
-    def _empty(self, like: Tensor) -> Tensor:
-        shape = (self.num_tasks, self.capacity, sum(self.widths.values()))
-        if like.device.type == "cpu":
-            return torch.from_numpy(np.zeros(shape, np.float32))  # touches no memory, torch's does
-        return like.new_zeros(shape)
+    def _filled(self) -> tuple[Tensor, Tensor]:
+        """Task and slot of all that is stored."""
+        task = torch.repeat_interleave(torch.arange(self.num_tasks, device="cpu"), self.counts)
+        return task, _count_up(self.counts)
+
+    def _write(self, task: Tensor, slot: Tensor, rows: Tensor) -> None:
+        device = rows.device
+        if not self._rows.numel():
+            shape = (self.num_tasks, self.capacity, rows.shape[-1])
+            # NumPy's zeros take no memory before they are written to, torch's do.
+            lazy = device.type == "cpu"
+            self._rows = (
+                torch.from_numpy(np.zeros(shape, np.float32)) if lazy else rows.new_zeros(shape)
+            )
+        self._rows = self._rows.to(device)  # a loaded replay comes from the CPU
+        self._rows[task.to(device), slot.to(device)] = rows
+
+
+def _count_up(counts: Tensor) -> Tensor:
+    """0, 1, ... up to each of the counts in turn: `[counts.sum()]`."""
+    starts = counts.cumsum(0) - counts
+    return torch.arange(int(counts.sum()), device="cpu") - starts.repeat_interleave(counts)

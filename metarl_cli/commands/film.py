@@ -71,7 +71,7 @@ def _write(
         write_gif(folder / "film.gif", frames, most_frames=len(frames), playing_time_ms=time_ms)
         strip_figure(rows, folder / "strip.png", frames=strip_frames, title=title)
     except OSError as error:
-        raise UserError(f"cannot write into {folder}: {error.strerror}") from error
+        raise UserError(f"cannot write into {folder}: {error.strerror or error}") from error
 
 
 def _new_folder(run: RunFolder) -> Path:

@@ -73,8 +73,8 @@ def _copy_checkpoint(path: Path, folder: Path) -> None:
     """Copy a checkpoint without stored experience: enough to measure it, and to train on afresh."""
     manifest = read_manifest(path.with_suffix(".json"))
     state = load_file(path, manifest)
-    if "buffer" in state["parts"]:
-        state["parts"]["buffer"] = TrialBuffer(1, 1).state_dict()
+    empty = {"buffer": TrialBuffer(1, 1).state_dict(), "replay": {}, "context": {}}
+    state["parts"] |= {name: empty[name] for name in empty.keys() & state["parts"].keys()}
     assert manifest is not None  # or `load_file` would have refused
     CheckpointStore(folder).save(
         state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score

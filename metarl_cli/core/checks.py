@@ -20,6 +20,13 @@ def require_not_negative(**values: float) -> None:
             raise ValueError(f"{name}: got {value}, expected a number >= 0")
 
 
+def require_fraction(**values: float) -> None:
+    """Raise ValueError for the first named value that is not from 0 to 1."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: got {value}, expected a number from 0 to 1")
+
+
 def require_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
     """Return `[low, high]` as a pair of floats, or raise ValueError if it is not an interval."""
     if len(bounds) != 2 or not bounds[0] < bounds[1]:

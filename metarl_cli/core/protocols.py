@@ -79,7 +79,11 @@ class Stateful(Protocol):
 
 
 class Algorithm(Agent, Protocol):
-    """An agent that meta-learns; it owns the loop of its paper."""
+    """An agent that meta-learns; it owns the loop of its paper.
+
+    One whose attribute `reads_info` is true finds the environment's info in the extras of what it
+    is given to train on, as `info/<key>`.
+    """
 
     def train_step(self, sampler: Sampler) -> Metrics | None:
         """Do one iteration and return its metrics; None if nothing is (left) to meta-train."""

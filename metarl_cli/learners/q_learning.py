@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from metarl_cli.buffers.episodes import Episodes
-from metarl_cli.core.checks import require_positive
+from metarl_cli.core.checks import require_fraction, require_positive
 from metarl_cli.functional.q_learning import double_q_value, q_lambda_return
 from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.networks.parameters import follow
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,12 @@ class QLearning:
             target_rate=self.target_rate,
             epsilon_steps=self.epsilon_steps,
         )
-        for name in ("discount", "td_lambda", "target_rate", "final_epsilon"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected a number in [0, 1]")
+        require_fraction(
+            discount=self.discount,
+            td_lambda=self.td_lambda,
+            target_rate=self.target_rate,
+            final_epsilon=self.final_epsilon,
+        )
         if self.repeat < 1:
             raise ValueError(f"repeat: got {self.repeat}, expected a number >= 1")
         if self.min_trials > self.buffer_trials:
@@ -102,9 +106,7 @@ class QLearning:
     @torch.no_grad()
     def follow(self, target: nn.Module, model: nn.Module) -> None:
         """Move target parameters towards those of the model; statistics are copied."""
-        theirs: list[Tensor] = list(target.parameters())
-        ours: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(theirs, ours, self.target_rate)
+        follow(target, model, self.target_rate)
         for statistic, of_model in zip(target.buffers(), model.buffers(), strict=True):
             statistic.copy_(of_model)
 

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
+from metarl_cli.core.checks import (
+    require_choice,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from metarl_cli.functional.soft_q import policy_loss, soft_target, temperature_loss
 from metarl_cli.networks.precision import PRECISIONS, Precision, autocast
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
@@ -62,9 +67,7 @@ class SAC:
             temperature=self.temperature,
         )
         require_not_negative(policy_penalty=self.policy_penalty)
-        for name, value in (("discount", self.discount), ("target_rate", self.target_rate)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: got {value}, expected a number from 0 to 1")
+        require_fraction(discount=self.discount, target_rate=self.target_rate)
         require_choice("precision", self.precision, list(PRECISIONS))
 
     def optimizer(self, *modules: nn.Module) -> torch.optim.Adam:

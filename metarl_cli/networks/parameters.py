@@ -29,3 +29,11 @@ def load_flat(module: nn.Module, flat: Tensor) -> None:
         module.named_parameters(), unflatten(module, flat).values(), strict=True
     ):
         parameter.copy_(value)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, model: nn.Module, rate: float) -> None:
+    """Move the parameters of a target network by `rate` of the way to those of the model."""
+    theirs: list[Tensor] = list(target.parameters())
+    ours: list[Tensor] = list(model.parameters())
+    torch._foreach_lerp_(theirs, ours, rate)

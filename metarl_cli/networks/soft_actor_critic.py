@@ -15,6 +15,7 @@ from metarl_cli.core.types import EnvSpec
 from metarl_cli.functional.distributions import SquashedGaussian
 from metarl_cli.networks.actor_critic import stack_modules
 from metarl_cli.networks.mlp import initialised_linear
+from metarl_cli.networks.parameters import follow
 from metarl_cli.networks.policies import TorsoFactory, feed_forward
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0  # Haarnoja et al. 2018, code
@@ -81,10 +82,9 @@ class SoftActorCritic(nn.Module):
         frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
         return functional_call(self.critic, frozen, (_twice(x, action),))
 
-    @torch.no_grad()
     def follow(self, rate: float) -> None:
         """Move the targets by `rate` of the way to the critics."""
-        torch._foreach_lerp_(list(self.target.parameters()), list(self.critic.parameters()), rate)
+        follow(self.target, self.critic, rate)
 
 
 class ActionBounds(nn.Module):

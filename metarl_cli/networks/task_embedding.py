@@ -15,9 +15,8 @@ from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.step_memory import StepMemory
 
-
 # Gain of the last layer of f. Tasks have to be told apart through the noise from the beginning:
-# exploration is paid for nothing else, and once it has given up there is nothing left to learn from.
+# exploration is paid for nothing else, and once it has given up, there is nothing to learn from.
 DISTINCT = 4.0
 
 

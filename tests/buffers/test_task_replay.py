@@ -1,5 +1,9 @@
 import io
+import os
+import sys
+from pathlib import Path
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -23,7 +27,8 @@ def replay(*batches, num_tasks=3, capacity=4):
 
 def ring(buffer, task):
     """The numbers stored of a task, in the order of its ring."""
-    return buffer.state_dict()["rows"][task, : buffer.counts[task], 0].tolist()
+    before = int(buffer.counts[:task].sum())
+    return buffer.state_dict()["rows"][before : before + buffer.counts[task], 0].tolist()
 
 
 def test_each_task_has_a_ring_of_its_own_in_the_order_of_arrival():
@@ -52,14 +57,6 @@ def test_samples_are_of_the_tasks_asked_for_and_their_parts_belong_together():
     assert_close(sample["pair"], torch.cat([2 * sample["x"], 3 * sample["x"]], -1))
 
 
-def test_cleared_tasks_forget_and_the_others_do_not():
-    buffer = replay([(0, 1), (1, 2)])
-    buffer.clear(torch.tensor([1]))
-    assert ring(buffer, 0) == [1] and ring(buffer, 1) == []
-    buffer.add(torch.tensor([1]), transitions(3))
-    assert ring(buffer, 1) == [3]
-
-
 def test_saved_and_loaded_replay_goes_on_bit_for_bit():
     buffer = replay([(0, 1), (0, 2), (2, 5)], [(0, number) for number in range(3, 6)])
     file = io.BytesIO()
@@ -77,10 +74,33 @@ def test_saved_and_loaded_replay_goes_on_bit_for_bit():
     assert samples[0].equal(samples[1])
 
 
-def test_nothing_is_copied_when_sampling_from_rings_of_a_million():
-    buffer = replay([(task, task) for task in range(5)], num_tasks=5, capacity=1_000_000)
-    place = buffer._rows.data_ptr()
-    sample = buffer.sample(torch.arange(5), 8)
-    assert sample["x"].numel() == 40 and buffer._rows.data_ptr() == place
-    assert buffer._rows.shape == (5, 1_000_000, 3)
-    assert buffer.nbytes == 5 * 3 * 4  # of what was stored
+def test_replay_saved_with_another_capacity_is_refused():
+    state = replay([(0, 1)], capacity=4).state_dict()
+    with pytest.raises(ValueError, match="capacity of the replay: got 8"):
+        TaskReplay(3, 8, {"x": 1, "pair": 2}).load_state_dict(state)
+
+
+def test_replay_without_experience_loads_as_empty():
+    buffer = TaskReplay(3, 4, {"x": 1, "pair": 2})
+    buffer.load_state_dict({})
+    buffer.load_state_dict(replay().state_dict())
+    assert buffer.counts.sum() == 0
+    buffer.add(torch.tensor([1]), transitions(3))
+    assert ring(buffer, 1) == [3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rings_of_a_million_take_the_memory_of_what_they_hold():
+    small, large = replay(capacity=10), replay(num_tasks=20, capacity=1_000_000)
+    before = resident()
+    for buffer in (small, large):
+        buffer.add(torch.arange(3), transitions(0, 1, 2))
+        assert buffer.sample(torch.arange(3), 8)["x"].shape == (3, 8, 1)
+        assert buffer.nbytes == 3 * 3 * 4
+    assert resident() - before < 20e6  # of 240 MB
+
+
+def resident():
+    """Bytes of main memory that this process takes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

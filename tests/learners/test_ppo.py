@@ -31,15 +31,6 @@ ACTIONS = {"continuous": Box(-1, 1, (2,), np.float32), "discrete": Discrete(3)}
 every_action = pytest.mark.parametrize("kind", ACTIONS)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small lose more by waiting for a second thread than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def model(kind, seed=0):
     torch.manual_seed(seed)
     spec = EnvSpec(Box(-1, 1, (2,), np.float32), ACTIONS[kind], Box(-1, 1, (1,)), horizon=4)

@@ -1,0 +1,3 @@
+from helpers import one_thread
+
+__all__ = ["one_thread"]  # for all tests of this folder

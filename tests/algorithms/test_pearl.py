@@ -116,11 +116,29 @@ def test_posterior_takes_in_episodes_one_by_one_and_forgets_nothing():
     assert (trial.state.evidence[:, :5] > 0).all()
 
 
-def test_encoder_learns_from_critics_and_kl():
-    algorithm, sampler = built("algo.gradient_steps=1")
+def test_encoder_learns_from_the_critics():
+    algorithm, sampler = built("algo.gradient_steps=1", "algo.kl_weight=0")
     before = algorithm.encoder.head.weight.clone()
     algorithm.train_step(sampler)
     assert not before.equal(algorithm.encoder.head.weight)
+
+
+def test_steps_after_the_end_of_an_episode_are_not_stored():
+    early = ["env=point_nav", "env.goal_range=[-0.1,0.1]", "env.reach_tolerance=0.08"]
+    algorithm, sampler = built(*early)
+    algorithm.train_step(sampler)
+    assert algorithm.replay.counts.sum() == sampler.env_steps < 2 * 6 * H
+    met = torch.nonzero(algorithm.replay.counts).squeeze(-1)
+    stored = algorithm.replay.sample(met, 200)
+    nearest = stored["next_obs"].norm(dim=-1)[stored["terminated"].squeeze(-1) > 0]
+    assert len(nearest) and (nearest < 0.3).all()
+
+
+def test_more_training_tasks_than_rings_are_refused_in_one_line():
+    algorithm, sampler = built("algo.train_tasks=1")
+    with pytest.raises(UserError, match=r"^algo\.train_tasks: "):
+        for _ in range(5):
+            algorithm.train_step(sampler)
 
 
 def test_fresh_training_tasks_are_refused_in_one_line():
@@ -137,3 +155,13 @@ def test_replay_may_be_left_out_of_checkpoints():
     for name, part in algorithm.parts().items():
         other.parts()[name].load_state_dict(part.state_dict())
     assert "sac/q" in other.train_step(sampler)  # from what it collects anew
+
+
+def test_warm_up_begins_again_without_the_replay():
+    steps = 2 * 6 * H
+    settings = ["algo.save_replay=false", f"algo.collection.warmup_steps={steps + 1}"]
+    algorithm, sampler = built(*settings)
+    for _ in range(2):
+        metrics = algorithm.train_step(sampler)
+    other, _ = built(*settings)
+    assert "sac/q" in metrics and "sac/q" not in other.train_step(sampler)

@@ -13,8 +13,8 @@ from metarl_cli.networks.q_values import RecurrentQ
 NETWORK = functools.partial(GRU, 5, 8)
 
 
-def recorded():
-    sampler = tiny_sampler(action="discrete", ends=[9, 9, 9, 2, 3, 9])
+def recorded(obs="vector"):
+    sampler = tiny_sampler(obs=obs, action="discrete", ends=[9, 9, 9, 2, 3, 9])
     agent = Scripted(discrete=True)
     episode, _ = sampler.run(agent, sampler.begin(agent, sampler.sample_tasks()))
     torch.manual_seed(0)
@@ -47,6 +47,21 @@ def test_advantages_of_all_actions_add_up_to_nothing():
     model = RecurrentQ(spec, NETWORK, [8], "float32")
     hidden = model.trunk(model.memory.sequence(steps))
     assert_close(model.sequence(steps).mean(-1), model.value(hidden).squeeze(-1))
+
+
+def test_images_seen_in_low_precision_have_nearly_the_same_values_and_gradients():
+    spec, steps = recorded("image")
+    found = []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(1)
+        model = RecurrentQ(spec, NETWORK, [8], precision)
+        values = model.sequence(steps)[steps.active > 0]
+        values.square().sum().backward()
+        vision = model.memory.inputs.vision
+        found.append((values.detach(), vision.project.weight.grad, vision.layers[0].weight.grad))
+    for exact, rough in zip(*found, strict=True):
+        assert rough.dtype == torch.float32 and not exact.equal(rough)
+        assert (exact - rough).norm() < 0.1 * exact.norm()
 
 
 def test_continuous_actions_are_refused():

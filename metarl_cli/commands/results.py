@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from metarl_cli.reports.tables import digits_of
 from metarl_cli.runtime.evaluator import MetaTest
 
 NOT_SHOWN = ("success", "reward_")  # has a column of its own, or is for eval.json only
@@ -52,12 +53,14 @@ def results_table(document: dict[str, Any]) -> Table:
         f"{per_index} episode{'s' * (per_index > 1)} each per index",
         caption="mean return over tasks [95 % interval]; online = while exploring, probe = greedy",
     )
+    digits = digits_of(episodes)
     info = [key for key in episodes[0]["info"] if not key.startswith(NOT_SHOWN)]
     has_success = episodes[0]["success"] is not None
     for heading in ("adapted to", "online", "probe", *(["success"] * has_success), *info):
         table.add_column(heading, justify="right")
     for row in _shown(episodes):
-        cells = [f"{row['index']}", _interval(row["online"]), _interval(row["probe"])]
+        returns = (_interval(row[kind], digits) for kind in ("online", "probe"))
+        cells = [f"{row['index']}", *returns]
         if has_success:
             cells.append(f"{row['success']:.0%}")
         table.add_row(*cells, *(f"{row['info'][key]:.3f}" for key in info))
@@ -66,13 +69,20 @@ def results_table(document: dict[str, Any]) -> Table:
 
 def verdict(episodes: list[dict[str, Any]]) -> str:
     """One sentence: what the first and the last adaptation changed in the online return."""
-    if len(episodes) < 2:
-        return f"Return without adaptation: {episodes[0]['online']['mean']:.1f}."
-    first, second, last = (episodes[k]["online"]["mean"] for k in (0, 1, -1))
-    text = f"Adaptation: return {first:.1f} before, "
-    text += f"{second:.1f} after 1 step ({second - first:+.1f})"
-    if len(episodes) > 2:
-        text += f", {last:.1f} after {len(episodes) - 1} ({last - first:+.1f})"
+    means, digits = [row["online"]["mean"] for row in episodes], digits_of(episodes)
+    first = means[0]
+    if len(means) < 2:
+        return f"Return without adaptation: {first:.{digits}f}."
+
+    def after(steps: int) -> str:
+        return f"{means[steps]:.{digits}f} after {steps}"
+
+    def gain(steps: int) -> str:
+        return f"({means[steps] - first:+.{digits}f})"
+
+    text = f"Adaptation: return {first:.{digits}f} before, {after(1)} step {gain(1)}"
+    if (last := len(means) - 1) > 1:
+        text += f", {after(last)} {gain(last)}"
     return text + "."
 
 
@@ -84,6 +94,6 @@ def _shown(episodes: list[dict[str, Any]], most: int = 12) -> list[dict[str, Any
     return [episodes[round(i * step)] for i in range(most)]
 
 
-def _interval(cell: dict[str, float]) -> str:
-    digits = 0 if abs(cell["mean"]) >= 100 else 1
-    return f"{cell['mean']:.1f} [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
+def _interval(cell: dict[str, float], digits: int) -> str:
+    bounds = 0 if abs(cell["mean"]) >= 100 else digits
+    return f"{cell['mean']:.{digits}f} [{cell['low']:.{bounds}f}, {cell['high']:.{bounds}f}]"

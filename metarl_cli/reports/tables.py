@@ -31,4 +31,17 @@ def _row(name: str, document: dict[str, Any], meta: dict[str, Any]) -> str:
 
 
 def _curve(episodes: list[dict[str, Any]], kind: str) -> str:
-    return " / ".join(f"{row[kind]['mean']:.1f}" for row in episodes[: MAX_INDEX + 1])
+    digits = digits_of(episodes)
+    means = [f"{row[kind]['mean']:.{digits}f}" for row in episodes]
+    first = " / ".join(means[: MAX_INDEX + 1])
+    return first + (
+        f" ... {means[-1]} after {len(means) - 1}" if len(means) > MAX_INDEX + 1 else ""
+    )
+
+
+def digits_of(episodes: list[dict[str, Any]]) -> int:
+    """Decimals that the returns of a meta-test are shown with: more for small ones."""
+    largest = max(
+        abs(row[kind]["mean"]) for row in episodes for kind in ("online", "probe") if kind in row
+    )
+    return 1 if largest >= 10 else 2

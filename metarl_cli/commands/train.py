@@ -24,7 +24,7 @@ from metarl_cli.runtime.runs import RunFolder, environment_facts, find_checkpoin
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
 from metarl_cli.runtime.trainer import Budget, Trainer
 
-VALIDATION_EPISODES = 2  # adaptations at most in the evaluations during training
+VALIDATION_EPISODES = 10  # adaptations at most while training; retraining takes a hundred
 
 
 @dataclass

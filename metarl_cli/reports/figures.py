@@ -42,6 +42,7 @@ def _learning_curve(axes: Axes, rows: Sequence[Row]) -> None:
             high = _series(validation, f"eval/online_{k}_high")[1]
             axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps (all counted)")
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     axes.set_ylabel("return per episode")
     axes.set_title("meta-training")
     axes.grid(alpha=0.3)

@@ -78,7 +78,8 @@ def tiny_parts(one_thread: None) -> Callable[..., Parts]:
     """Assemble an algorithm with tiny settings; `overrides` as on the command line."""
 
     def make(algo: str = "maml", *overrides: str) -> Parts:
-        cfg = compose("train", [f"algo={algo}", *TINY, *overrides])
+        chosen = dict(each.split("=", 1) for each in (f"algo={algo}", *TINY, *overrides))
+        cfg = compose("train", [f"{key}={value}" for key, value in chosen.items()])
         check(cfg)
         return assemble(cfg)
 

@@ -64,12 +64,25 @@ def train_until(run: Any, row: int) -> None:
         train(run)
 
 
+QUICK = {
+    "ppo": ["algo.ppo.epochs=2", "algo.ppo.num_minibatches=2"],
+    "pearl": [
+        *("algo.collection.warmup_steps=0", "algo.gradient_steps=2", "algo.meta_batch=2"),
+        *("algo.batch=8", "algo.context_batch=8", "algo.replay_capacity=1000"),
+    ],
+    "dream": [
+        *("env=gridnavi", "algo.q_learning.min_trials=6", "algo.q_learning.updates=2"),
+        *("algo.q_learning.batch=4", "algo.q_learning.buffer_trials=20"),
+    ],
+}
+
+
 @pytest.mark.parametrize("algo", ALGOS)
 def test_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     tmp_path: Path, tiny_run: Make, algo: str
 ) -> None:
-    quick = ["algo.ppo.epochs=2", "algo.ppo.num_minibatches=2"]
-    settings = [algo, *(quick if "ppo" in compose("train", [f"algo={algo}"]).algo else [])]
+    has_ppo = "ppo" in compose("train", [f"algo={algo}"]).algo
+    settings = [algo, *QUICK.get(algo, QUICK["ppo"] if has_ppo else [])]
     whole = tiny_run(tmp_path / "whole", *settings, env_steps=10**9)
     train_until(whole, row=6)
     first = tiny_run(tmp_path / "parts", *settings, env_steps=10**9)

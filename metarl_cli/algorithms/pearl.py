@@ -105,6 +105,10 @@ class PEARL:
             latent_dim=latent_dim,
         )
         require_not_negative(kl_weight=kl_weight)
+        if (most := train_tasks * replay_capacity) < collection.warmup_steps:
+            raise ValueError(
+                f"collection.warmup_steps: got {collection.warmup_steps}, the replay holds {most}"
+            )
         self.reads_info = dense_training
         self.num_tasks, self.envs_per_task, self.collection = num_tasks, envs_per_task, collection
         self.gradient_steps, self.meta_batch, self.batch = gradient_steps, meta_batch, batch
@@ -195,7 +199,7 @@ class PEARL:
     def _store(self, tasks: Tasks, episode: Trajectory, *, context: bool) -> None:
         """Remember the steps of an episode `[T, B]`."""
         steps = self._context_of(episode)
-        reward = self._training_reward(episode)
+        reward = dense_reward(episode) if self.dense_training else episode.reward
         steps |= {
             "reward": reward.unsqueeze(-1),
             "terminated": episode.terminated.unsqueeze(-1),
@@ -206,15 +210,6 @@ class PEARL:
         self.replay.add(row[met.cpu()], steps)
         if context:
             self.context.add(row[met.cpu()], steps)
-
-    def _training_reward(self, episode: Trajectory) -> Tensor:
-        if not self.dense_training:
-            return episode.reward
-        if DENSE not in episode.extras:
-            raise UserError(
-                "algo.dense_training: this environment tells no dense reward beside its own"
-            )
-        return episode.extras[DENSE]
 
     def _context_of(self, episode: Trajectory) -> Transitions:
         """What the encoder sees of an episode, by name, `[T, B, width]`."""
@@ -270,3 +265,12 @@ class PEARL:
             reward=data["reward"].flatten(),
             terminated=data["terminated"].flatten(),
         )
+
+
+def dense_reward(episode: Trajectory) -> Tensor:
+    """The dense reward `[T, B]` of an environment that pays the sparse one."""
+    if DENSE not in episode.extras:
+        raise UserError(
+            "algo.dense_training: this environment tells no dense reward beside its own"
+        )
+    return episode.extras[DENSE]

@@ -88,6 +88,11 @@ def test_no_gradient_step_before_the_warm_up_is_over():
     assert "sac/q" in metrics and metrics["learn/gradient_steps"] == 2
 
 
+def test_a_warm_up_that_cannot_end_is_refused():
+    with pytest.raises(UserError, match=r"warmup_steps: got 401, the replay holds 400"):
+        built("algo.collection.warmup_steps=401")
+
+
 def test_critics_learn_from_the_dense_reward_and_the_encoder_sees_the_sparse_one():
     algorithm, sampler = built("algo.dense_training=true")
     algorithm.train_step(sampler)

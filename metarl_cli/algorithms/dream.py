@@ -195,8 +195,9 @@ class Dream:
         for k in range(1, self.episodes):
             exploited, trial = sampler.run(self, trial)
             trial = trial.adapt(self, exploited)
-            self.buffer.add({EXPLORE: record, EXPLOIT: as_episode_record(exploited)})
-            self._take_statistics(as_episode_record(exploited), self.exploiter.memory)
+            then = as_episode_record(exploited)
+            self.buffer.add({EXPLORE: record, EXPLOIT: then})
+            self._take_statistics(then, self.exploiter.memory)
             returns, informed = exploited.episode_return, trial.state.informed
             metrics[f"train/return_{k}"] = float(returns.mean())
             metrics[f"train/return_{k}_informed"] = float(masked_mean(returns, informed))

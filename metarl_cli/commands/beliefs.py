@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor
 
 from metarl_cli.commands.assemble import Parts, build_env
-from metarl_cli.core.errors import UserError
+from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.envs.hidden_goal import HiddenGoal, HidesGoal
 from metarl_cli.reports.belief import TrialPicture, belief_figure
@@ -44,12 +44,10 @@ def beliefs_of(parts: Parts) -> GoalBeliefs:
 
 def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str) -> None:
     """Write `task_<i>.png` of the first `num` tasks, and say how good the beliefs are."""
-    try:
+    with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for i in range(num):
             belief_figure(_picture(beliefs, i, title), folder / f"task_{i}.png")
-    except OSError as error:
-        raise UserError(f"cannot write into {folder}: {error.strerror}") from error
     console = Console()
     console.print(f"Belief: {_verdict(beliefs.agreement())}.")
     console.print(f"{num} pictures of beliefs in {folder}", style="dim", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from metarl_cli.commands.beliefs import beliefs_of, draw, require_drawable
 from metarl_cli.commands.frozen import load_agent, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config import build
-from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.checkpoint import write_json
 from metarl_cli.runtime.evaluator import MetaTest
-from metarl_cli.runtime.runs import find_checkpoint
+from metarl_cli.runtime.runs import find_checkpoint, new_folder
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
 
 
@@ -38,7 +37,7 @@ def run(cfg: DictConfig) -> int:
     env, algo = str(meta.get("env")), str(meta.get("algo"))
     document = eval_document(env, algo, source, used.env_steps, run_cfg, result)
     document |= beliefs.agreement() if beliefs else {}
-    path = Path(cfg.output) if cfg.output else _new_folder(env, algo) / "eval.json"
+    path = Path(cfg.output) if cfg.output else new_folder("eval", f"{env}-{algo}") / "eval.json"
     try:
         _write(path, document)
     except (UserError, RunError):
@@ -53,16 +52,9 @@ def run(cfg: DictConfig) -> int:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    try:
+    with writing_into(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write into {path.parent}: {error.strerror}") from error
     write_json(path, document)
-
-
-def _new_folder(env: str, algo: str) -> Path:
-    now = datetime.now()
-    return Path(f"outputs/eval/{now:%Y-%m-%d}/{now:%H-%M-%S-%f}-{env}-{algo}")
 
 
 def _mirror(

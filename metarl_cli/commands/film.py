@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,12 @@ from rich.console import Console
 from metarl_cli.commands.assemble import Parts, build_env
 from metarl_cli.commands.frozen import load_agent, settings_of
 from metarl_cli.commands.gallery import task_in_words
-from metarl_cli.core.errors import UserError
+from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.loggers.gif import write_gif
 from metarl_cli.reports.strip import StripRow, strip_figure
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.film import FilmedEpisode, film_trial
-from metarl_cli.runtime.runs import RunFolder, find_checkpoint
+from metarl_cli.runtime.runs import find_checkpoint, new_folder
 
 EPISODE_PLAYING_TIME_MS = 4000
 
@@ -34,7 +33,7 @@ def run(cfg: DictConfig) -> int:
     episodes, task = _play(parts, cfg.task)
     meta = folder.read_meta()
     title = f"{meta.get('algo')} on {meta.get('env')}, held-out task {cfg.task}: {task}"
-    to = Path(cfg.output) if cfg.output else _new_folder(folder)
+    to = Path(cfg.output) if cfg.output else new_folder("film", folder.path.resolve().name)
     _write(episodes, to, strip_frames=cfg.frames, title=title)
     returns = " > ".join(f"{episode.total_reward:.2f}" for episode in episodes)
     console = Console()
@@ -66,14 +65,7 @@ def _write(
     frames = np.stack([frame for episode in episodes for frame in episode.frames.values()])
     time_ms = EPISODE_PLAYING_TIME_MS * len(episodes)
     rows = [StripRow(f"episode {e.index}\nreturn {e.total_reward:.2f}", e.frames) for e in episodes]
-    try:
+    with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_gif(folder / "film.gif", frames, most_frames=len(frames), playing_time_ms=time_ms)
         strip_figure(rows, folder / "strip.png", frames=strip_frames, title=title)
-    except OSError as error:
-        raise UserError(f"cannot write into {folder}: {error.strerror or error}") from error
-
-
-def _new_folder(run: RunFolder) -> Path:
-    now = datetime.now()
-    return Path(f"outputs/film/{now:%Y-%m-%d}/{now:%H-%M-%S-%f}-{run.path.resolve().name}")

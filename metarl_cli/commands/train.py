@@ -14,7 +14,7 @@ from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config import build
-from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.jsonl import JsonlLogger
@@ -49,10 +49,8 @@ def run(cfg: DictConfig) -> int:
     choices = hydra.choices
     run = Run(RunFolder(Path(hydra.output_dir)), cfg, choices["env"], choices["algo"])
     parts = assemble(cfg)
-    try:
+    with writing_into(run.folder.path):
         run.folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write into {run.folder.path}: {error.strerror}") from error
     run.folder.lock()
     if run.folder.store().manifests():
         raise UserError(f"{run.folder.path} holds a run; continue it with resume={run.folder.path}")
@@ -77,10 +75,8 @@ def resume(cfg: DictConfig) -> int:
 
 def _freeze(run: Run) -> None:
     """Keep the settings beside the results that they lead to."""
-    try:
+    with writing_into(run.folder.path):
         write_atomically(run.folder.config, OmegaConf.to_yaml(run.cfg, resolve=True).encode())
-    except OSError as error:
-        raise UserError(f"cannot write into {run.folder.path}: {error.strerror}") from error
 
 
 def _carry_out(run: Run, parts: Parts) -> int:

@@ -16,7 +16,7 @@ from metarl_cli.functional.distributions import SquashedGaussian
 from metarl_cli.networks.actor_critic import stack_modules
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.parameters import follow
-from metarl_cli.networks.policies import TorsoFactory, feed_forward
+from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, feed_forward
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0  # Haarnoja et al. 2018, code
 
@@ -27,7 +27,7 @@ class SquashedPolicy(nn.Module):
     def __init__(self, network: TorsoFactory, in_dim: int, action_dim: int) -> None:
         super().__init__()
         self.torso = feed_forward(network, in_dim)
-        self.head = initialised_linear(self.torso.out_dim, 2 * action_dim, gain=0.01)
+        self.head = initialised_linear(self.torso.out_dim, 2 * action_dim, UNDECIDED)
 
     def forward(self, x: Tensor) -> SquashedGaussian:
         """Return the distribution for inputs `[..., in_dim]`."""

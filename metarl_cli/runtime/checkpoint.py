@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.errors import RunError, UserError, writing_into
 
 SCHEMA = 1
 STATE_KEYS = {"parts", "sampler", "random", "progress", "record", "identity"}
@@ -112,15 +112,13 @@ class CheckpointStore:
     def go_back_to(self, env_steps: int) -> None:
         """Set later checkpoints aside: a run that goes on from here must not find them again."""
         later = [p for p in self.folder.glob("ckpt-*.json") if p.stem > Path(_name(env_steps)).stem]
-        try:
+        with writing_into(self.folder):
             for path in (*later, *(p.with_suffix(".pt") for p in later)):
                 (self.folder / ABANDONED).mkdir(exist_ok=True)
                 if path.exists():
                     path.replace(self.folder / ABANDONED / path.name)
             if (best := self.best()) and not (self.folder / best.file).exists():
                 (self.folder / "best.json").unlink()
-        except OSError as error:
-            raise UserError(f"cannot write into {self.folder}: {error.strerror}") from error
 
     def _prune(self) -> None:
         best = self.best()

@@ -8,11 +8,12 @@ import os
 import platform
 import subprocess
 import sys
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from metarl_cli.core.errors import UserError
+from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.runtime.checkpoint import CheckpointStore, Manifest, read_manifest, write_json
 
 PACKAGES = ("metarl", "torch", "mujoco", "gymnasium", "numpy", "hydra-core", "wandb")
@@ -38,14 +39,13 @@ class RunFolder:
         """Claim the run for this process until it ends; refuse if another process has it."""
         if self._lock is not None:
             return
-        try:
+        with writing_into(self.path):
             file = (self.path / ".lock").open("w")
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"another process is training in {self.path}") from error
             self._lock = file
-        except BlockingIOError as error:
-            raise UserError(f"another process is training in {self.path}") from error
-        except OSError as error:
-            raise UserError(f"cannot write into {self.path}: {error.strerror}") from error
 
     def update_meta(self, **facts: Any) -> None:
         """Merge facts into meta.json."""
@@ -159,3 +159,9 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip() or None
+
+
+def new_folder(command: str, name: str) -> Path:
+    """Name the folder, not made yet, for what a command writes about a run."""
+    now = datetime.now()
+    return Path(f"outputs/{command}/{now:%Y-%m-%d}/{now:%H-%M-%S-%f}-{name}")

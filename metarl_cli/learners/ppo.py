@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl_cli.core import tree
+from metarl_cli.core.checks import require_fraction, require_positive
 from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.functional.distributions import Distribution
@@ -82,7 +83,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class PPO:
-    """The hyper-parameters of an update."""
+    """The hyper-parameters of an update.
+
+    `learning_rate_decay` multiplies the learning rate after every update (1: it stays); what it has
+    come to is part of the optimiser's state.
+    """
 
     learning_rate: float
     clip: float
@@ -93,17 +98,20 @@ class PPO:
     value_coef: float
     entropy_coef: float
     max_grad_norm: float
+    learning_rate_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "clip", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        require_positive(
+            learning_rate=self.learning_rate, clip=self.clip, max_grad_norm=self.max_grad_norm
+        )
+        require_fraction(
+            discount=self.discount,
+            gae_lambda=self.gae_lambda,
+            learning_rate_decay=self.learning_rate_decay,
+        )
         for name in ("epochs", "num_minibatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("discount", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
     def optimizer(self, model: Model) -> torch.optim.Adam:
         """Make the optimiser that `update` steps."""
@@ -120,6 +128,8 @@ class PPO:
             for rows in order[: size * self.num_minibatches].split(size):
                 minibatch = tree.tree_map(lambda x, rows=rows: x[:, rows], samples)
                 history.append(self._step(model, optimizer, minibatch, groups))
+        for group in optimizer.param_groups:
+            group["lr"] *= self.learning_rate_decay
         means = torch.stack(history).mean(0)
         if not torch.isfinite(means).all():
             raise NonFiniteError("the loss or the gradient of the PPO update is not finite")

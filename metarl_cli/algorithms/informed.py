@@ -8,8 +8,6 @@ At meta-test only the history policy acts.
 Differences from the paper:
 - PPO instead of A2C.
 - The heads see the present step beside the latent, and latents are bounded.
-- Those who are not told the task may have an entropy bonus of their own: going where the informed
-  go pays nothing to who does not know the task, but ends the search for what would tell it.
 """
 
 from __future__ import annotations
@@ -48,7 +46,6 @@ class Informed:
         informed_share: float,
         latent_dim: int,
         distance_weight: float,
-        history_entropy_coef: float,
         policy_hidden: Sequence[int],
         initial_std: float,
         ppo: PPO,
@@ -65,7 +62,6 @@ class Informed:
             network,
             latent_dim=latent_dim,
             distance_weight=distance_weight,
-            history_entropy_coef=history_entropy_coef,
             policy_hidden=policy_hidden,
             initial_std=initial_std,
         )

@@ -29,8 +29,7 @@ class InformedActorCritic(nn.Module):
 
     Both z are bounded by tanh: without, those of different tasks drift apart without end, and the
     heads never learn what lies between them, where the history that does not know yet has its z.
-    The auxiliary loss draws the history's z to the task's (Kamienny et al. 2020, arXiv:2005.02934),
-    and may pay for the entropy of those who are not told the task.
+    The auxiliary loss draws the history's z to the task's (Kamienny et al. 2020, arXiv:2005.02934).
     """
 
     recurrent = True
@@ -42,16 +41,13 @@ class InformedActorCritic(nn.Module):
         *,
         latent_dim: int,
         distance_weight: float,
-        history_entropy_coef: float,
         policy_hidden: Sequence[int],
         initial_std: float,
     ) -> None:
         super().__init__()
         require_positive(latent_dim=latent_dim)
-        require_not_negative(
-            distance_weight=distance_weight, history_entropy_coef=history_entropy_coef
-        )
-        self.distance_weight, self.history_entropy_coef = distance_weight, history_entropy_coef
+        require_not_negative(distance_weight=distance_weight)
+        self.distance_weight = distance_weight
         self.scale = TaskScale(spec.task)
         self.encoder = TimeStepEncoder(spec)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
@@ -93,13 +89,7 @@ class InformedActorCritic(nn.Module):
         latent, distance = self._latents(self.memory.sequence(inputs, active), time_first)
         hidden = self.torso(torch.cat([inputs, latent], -1)).transpose(0, 1).unsqueeze(0)
         distribution, value = self.head(hidden), self.critic_head(hidden).squeeze(-1)
-        auxiliary = self.distance_weight * distance
-        if self.history_entropy_coef:
-            informed = time_first[INFORMED]
-            assert isinstance(informed, Tensor)
-            entropy = distribution.entropy().expand_as(value)[0].transpose(0, 1)
-            auxiliary -= self.history_entropy_coef * entropy * (1 - informed.squeeze(-1))
-        return distribution, value, masked_mean(auxiliary, active)
+        return distribution, value, self.distance_weight * masked_mean(distance, active)
 
     def _latents(self, remembered: Tensor, features: InformedFeatures) -> tuple[Tensor, Tensor]:
         """The z to act on `[..., Z]`, and the squared distance of the two z `[...]`."""

@@ -14,6 +14,7 @@ from metarl_cli.envs.maze_planner import (
     cost_to_go,
 )
 
+DOOR = 5  # its x in maze2d
 EAST, NORTH_EAST, NORTH, WEST = 0, 1, 2, 4
 CORRIDOR = ["########", "#G--.-o#", "####o###", "########"]  # one start cell, two places
 
@@ -179,7 +180,7 @@ def test_optimal_policy_averages_nineteen_steps(episodes):
     assert (total == env.anchors()["bayes_optimal"]).all() and (success == 1).all()
     standard_error = length.std() / np.sqrt(len(length))
     assert length.mean() == pytest.approx(env.optimal_steps(), abs=4 * standard_error)
-    assert length.max() < env.horizon / 4
+    assert length.max() < env.horizon / 3
 
 
 def test_planned_lengths_are_exact_for_every_start(episodes):
@@ -207,17 +208,16 @@ def test_oracle_is_always_right_and_a_guess_half_the_time():
 
 
 def test_nothing_but_memory_carries_the_cue():
-    """All ways out of the cue's range end in one pose, so what comes next cannot depend on it."""
+    """All ways out of the room of the grey box are one, so what comes next cannot depend on it."""
     maze = make_vector_env(name="maze2d", num_envs=1)._maze
-    out = {
-        int(pose)
-        for action in range(3)
-        for pose in maze.next_pose[action, maze.in_range]
-        if not maze.in_range[pose]
-    }
-    assert out == {pose_of(maze, 3, 5, EAST)}
-    touching = np.isin(maze.ahead, maze.layouts)
-    assert not (touching & maze.in_range).any()
+    west = np.repeat(maze.centers[:, 0] < DOOR, NUM_HEADINGS)
+    out = {int(pose) for poses in maze.next_pose for pose in poses[west] if not west[pose]}
+    assert out == {pose_of(maze, DOOR, 3, EAST)}
+    door = {int(poses[pose]) for poses in maze.next_pose for pose in out}
+    turned = {pose_of(maze, DOOR, 3, 1), pose_of(maze, DOOR, 3, 7)}
+    assert door - turned == {pose_of(maze, DOOR + 1, 3, EAST)}
+    assert (maze.ahead[sorted(turned)] == BLOCKED).all()
+    assert west[maze.in_range].all() and (maze.centers[maze.layouts, 0] > DOOR).all()
 
 
 def test_planner_without_memory_goes_round_in_circles():

@@ -3,9 +3,10 @@ import pytest
 
 from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.maze3d import CameraView, wall_segments
-from metarl_cli.envs.maze_map import BLOCKED, FORWARD, NUM_HEADINGS, MazeMap
+from metarl_cli.envs.maze_map import BLOCKED, NUM_HEADINGS, MazeMap
 from metarl_cli.envs.maze_planner import STEPS, UNKNOWN, action_costs, cost_to_go
 
+DOOR = 5  # its x
 EAST, WEST = 0, 4
 CAMERA = {
     "width": 80,
@@ -67,7 +68,7 @@ def test_walls_are_joined_to_few_segments():
 
 
 def test_grey_box_lights_up_in_the_colour_of_the_right_box(env, looks):
-    asking, passing = (pose_of(env._maze, x, 5, WEST) for x in (2, 3))
+    asking, passing = (pose_of(env._maze, x, 3, WEST) for x in (2, 3))
     blue, red = (looks[bit][asking, 35:, 25:55] for bit in (0, 1))
     assert is_blue(blue).mean() > 0.5 and not is_red(blue).any()
     assert is_red(red).mean() > 0.5 and not is_blue(red).any()
@@ -84,7 +85,7 @@ def test_nothing_outside_the_range_shows_what_the_grey_box_said(env, looks):
 
 def test_places_look_different_but_with_the_nose_at_a_wall(env, looks):
     open_views = looks[0][env._maze.ahead != BLOCKED]
-    assert len({image.tobytes() for image in open_views}) == len(open_views) > 250
+    assert len({image.tobytes() for image in open_views}) == len(open_views) > 240
 
 
 def test_box_ahead_fills_the_middle_and_a_box_on_the_left_the_left(env, looks):
@@ -122,33 +123,20 @@ def test_same_world_as_maze2d_so_the_same_optimal_policy_succeeds():
 def test_boxes_come_into_view_before_the_optimal_plan_needs_them(env):
     maze = env._maze
     num = len(maze.layouts)
-    way_back = [pose_of(maze, x, 5, EAST) for x in (2, 3, 4)]
     every = make_vector_env(name="maze3d", num_envs=num)
     every.reset(seed=0)
-    every._pose[:], every._boxes[:] = way_back[1], maze.layouts
+    every._pose[:], every._boxes[:] = pose_of(maze, DOOR, 3, EAST), maze.layouts
     images = every._observe()
     assert (is_blue(images).sum(axis=(1, 2)) > 20).all()
     assert (is_red(images).sum(axis=(1, 2)) > 20).all()
-    cost = cost_to_go(maze, STEPS)
-    actions = action_costs(maze, STEPS, cost).argmin(axis=0)
-    # Going to the grey box takes as long in any layout as with boxes in all places at once ...
-    first_leg = steps_to_the_cue_past_all_places(maze)
-    asking = pose_of(maze, 2, 5, WEST)
-    in_layout = cost[UNKNOWN] - cost[UNKNOWN][:, [asking]]
-    assert (in_layout[:, maze.start_poses] == first_leg[maze.start_poses]).all()
-    # ... and back from there only one way is best: turn round and leave.
-    assert (np.diff([cost[:UNKNOWN, :, pose] for pose in way_back], axis=0) == -1).all()
-    assert (actions[:UNKNOWN, :, way_back[:2]] == FORWARD).all()
-
-
-def steps_to_the_cue_past_all_places(maze):
-    next_pose = maze.next_pose.copy()
-    at_place = np.isin(maze.ahead, maze.layouts)
-    next_pose[FORWARD, at_place] = np.flatnonzero(at_place)
-    steps = np.where(maze.in_range, 0.0, np.inf)
-    for _ in range(maze.num_poses):
-        steps = np.minimum(steps, 1 + steps[next_pose].min(axis=0))
-    return steps
+    costs = action_costs(maze, STEPS, cost_to_go(maze, STEPS))  # [3, K, L, S]
+    best = np.isclose(costs, costs.min(axis=0))
+    # To the grey box, from anywhere but a box's place, one plan is best in all layouts ...
+    is_place = np.isin(np.arange(maze.num_poses) // NUM_HEADINGS, maze.layouts)
+    assert best[:, UNKNOWN].all(axis=1).any(axis=0)[~is_place].all()
+    # ... and another from there through the door, whichever box is right.
+    west = np.repeat(maze.centers[:, 0] < DOOR, NUM_HEADINGS)
+    assert best[:, :UNKNOWN].all(axis=(1, 2)).any(axis=0)[west].all()
 
 
 def test_images_repeat_for_those_who_do_not_move_and_belong_to_the_caller(env):

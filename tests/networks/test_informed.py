@@ -12,7 +12,7 @@ TOLD = torch.tensor([1.0, 0, 1, 0, 1, 0])
 INFORMED, HISTORY = TOLD > 0, TOLD == 0
 
 
-def recorded(distance_weight=0.5, history_entropy_coef=0.0):
+def recorded(distance_weight=0.5):
     """A model and the steps of two inner episodes, `[8, 6]`."""
     sampler = tiny_sampler(action="discrete", ends=[9, 9, 9, 2, 3, 9])
     agent = Scripted(discrete=True)
@@ -23,7 +23,6 @@ def recorded(distance_weight=0.5, history_entropy_coef=0.0):
         functools.partial(GRU, 5, 8),
         latent_dim=3,
         distance_weight=distance_weight,
-        history_entropy_coef=history_entropy_coef,
         policy_hidden=[8],
         initial_std=1.0,
     )
@@ -110,12 +109,3 @@ def test_policy_of_history_trials_trains_the_heads_that_informed_trials_share():
             if p.grad is not None and p.grad.abs().sum() > 0
         }
         assert {"torso", "head"} <= moved and silent not in moved
-
-
-def test_the_entropy_of_those_who_are_not_told_the_task_may_be_paid_for():
-    model, step = recorded(distance_weight=0.0, history_entropy_coef=0.5)
-    for parameter in model.head.parameters():
-        torch.nn.init.zeros_(parameter)  # all actions are equally likely
-    untold = (step.active * (1 - TOLD)).sum() / step.active.sum()
-    log_probs, _, auxiliary = evaluated(model, step)
-    assert_close(auxiliary, 0.5 * untold * log_probs[0, 0, 0])

@@ -182,8 +182,7 @@ class Maze(TaskVectorEnv):
 
     def play_a_little(self) -> None:
         """Stand where the grey box tells its secret, looking at it."""
-        near = np.flatnonzero(self._maze.in_range)
-        self._pose[:] = near[near % NUM_HEADINGS == NUM_HEADINGS // 2][-1]  # heading west
+        self._pose[:] = self._maze.poses_at_grey[-1]
         self._remember(self._observe(), None)
 
     def draw(self, row: int = 0) -> np.ndarray:

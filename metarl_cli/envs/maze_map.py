@@ -39,6 +39,7 @@ class MazeMap:
         next_pose: pose after an action if no coloured box is met, `[3, S]`.
         ahead: cell that a step forward leads to, or BLOCKED, `[S]`.
         in_range: whether the grey box tells its secret, `[S]`.
+        poses_at_grey: with the grey box right ahead.
         start_poses: where episodes may start, all as likely, `[P]`.
         layouts: cells of the blue and of the red box, all pairs as likely, `[L, 2]`.
     """
@@ -55,6 +56,8 @@ class MazeMap:
         self.next_pose = _next_poses(self.ahead)
         distance = np.linalg.norm(self.centers - self.grey, axis=1)
         self.in_range = np.repeat(distance <= cue_range, NUM_HEADINGS)
+        before = (self.centers[:, None] + _STEPS == self.grey).all(axis=2)  # [C, headings]
+        self.poses_at_grey = np.flatnonzero(before & (distance[:, None] <= 1))
         starts = np.array([number[place] for place in _where(cells, START)])
         self.start_poses = (starts[:, None] * NUM_HEADINGS + np.arange(NUM_HEADINGS)).ravel()
         places = [number[place] for place in _where(cells, PLACE)]

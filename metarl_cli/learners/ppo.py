@@ -85,8 +85,8 @@ class Samples:
 class PPO:
     """The hyper-parameters of an update.
 
-    `learning_rate_decay` multiplies the learning rate after every update (1: it stays); what it has
-    come to is part of the optimiser's state.
+    `learning_rate_decay` multiplies the learning rate after every update (None: it stays); what it
+    has come to is part of the optimiser's state.
     """
 
     learning_rate: float
@@ -98,7 +98,7 @@ class PPO:
     value_coef: float
     entropy_coef: float
     max_grad_norm: float
-    learning_rate_decay: float = 1.0
+    learning_rate_decay: float | None = None
 
     def __post_init__(self) -> None:
         require_positive(
@@ -107,7 +107,7 @@ class PPO:
         require_fraction(
             discount=self.discount,
             gae_lambda=self.gae_lambda,
-            learning_rate_decay=self.learning_rate_decay,
+            learning_rate_decay=self.learning_rate_decay or 1.0,
         )
         for name in ("epochs", "num_minibatches"):
             if getattr(self, name) < 1:
@@ -129,7 +129,7 @@ class PPO:
                 minibatch = tree.tree_map(lambda x, rows=rows: x[:, rows], samples)
                 history.append(self._step(model, optimizer, minibatch, groups))
         for group in optimizer.param_groups:
-            group["lr"] *= self.learning_rate_decay
+            group["lr"] *= self.learning_rate_decay or 1.0
         means = torch.stack(history).mean(0)
         if not torch.isfinite(means).all():
             raise NonFiniteError("the loss or the gradient of the PPO update is not finite")

@@ -101,6 +101,7 @@ class VariBAD:
         latent_dim: int,
         elbo: Elbo,
         ppo: PPO,
+        bounded_mean: bool | None = None,
         *,
         spec: EnvSpec,
         network: TorsoFactory,
@@ -114,6 +115,7 @@ class VariBAD:
             policy_hidden=policy_hidden,
             initial_std=initial_std,
             ppo=ppo,
+            bounded_mean=bool(bounded_mean),
         )
         self.model = TransitionModel(
             spec,

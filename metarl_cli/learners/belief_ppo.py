@@ -35,6 +35,7 @@ class BeliefPPO:
         latent_dim: size Z of the belief.
         policy_hidden: layer sizes of policy and critic.
         initial_std: of continuous actions.
+        bounded_mean: whether means of continuous actions stay in [-1, 1].
         ppo: the learner.
     """
 
@@ -47,6 +48,7 @@ class BeliefPPO:
         policy_hidden: Sequence[int],
         initial_std: float,
         ppo: PPO,
+        bounded_mean: bool = False,
     ) -> None:
         self.ppo = ppo
         self.encoder = BeliefEncoder(spec, network, latent_dim)
@@ -55,6 +57,7 @@ class BeliefPPO:
             functools.partial(MLP, policy_hidden, "tanh"),
             initial_std=initial_std,
             context_dim=2 * latent_dim,
+            bounded_mean=bounded_mean,
         )
         self.optimizer = ppo.optimizer(self.policy)
 

@@ -29,14 +29,22 @@ class ActorCritic(nn.Module):
     recurrent = False
 
     def __init__(
-        self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float, context_dim: int = 0
+        self,
+        spec: EnvSpec,
+        network: TorsoFactory,
+        *,
+        initial_std: float,
+        context_dim: int = 0,
+        bounded_mean: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = ObservationEncoder(spec.observation, context_dim)
         self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
         in_dim = self.inputs.out_dim
         self.actor = feed_forward(network, in_dim)
-        self.head = build_head(spec.action, self.actor.out_dim, initial_std, UNDECIDED)
+        self.head = build_head(
+            spec.action, self.actor.out_dim, initial_std, UNDECIDED, bounded_mean=bounded_mean
+        )
         self.critic = feed_forward(network, in_dim)
         self.critic_head = initialised_linear(self.critic.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))

@@ -25,10 +25,23 @@ MIN_LOG_STD = math.log(1e-6)  # Finn et al. 2017, code
 
 
 class GaussianHead(nn.Module):
-    """Mean linear in the features; standard deviation is a parameter, not a function of state."""
+    """Mean linear in the features; standard deviation is a parameter, not a function of state.
 
-    def __init__(self, in_dim: int, action_dim: int, initial_std: float, gain: float) -> None:
+    A bounded mean is the tanh of that. Environments clip actions to [-1, 1], so a mean far outside
+    explores no more: the noise added to it changes nothing.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        action_dim: int,
+        initial_std: float,
+        gain: float,
+        *,
+        bounded_mean: bool = False,
+    ) -> None:
         super().__init__()
+        self.bounded_mean = bounded_mean
         self.mean = initialised_linear(in_dim, action_dim, gain)
         self.log_std = nn.Parameter(torch.full((action_dim,), math.log(initial_std)))
 
@@ -37,7 +50,8 @@ class GaussianHead(nn.Module):
         log_std = self.log_std.clamp(min=MIN_LOG_STD)
         if log_std.dim() == 2:  # stacked: one per task
             log_std = log_std.unsqueeze(1)
-        return DiagonalGaussian(self.mean(features), log_std)
+        mean = self.mean(features)
+        return DiagonalGaussian(mean.tanh() if self.bounded_mean else mean, log_std)
 
 
 class CategoricalHead(nn.Module):
@@ -52,10 +66,19 @@ class CategoricalHead(nn.Module):
         return Categorical.from_logits(self.logits(features))
 
 
-def build_head(space: Space[Any], in_dim: int, initial_std: float, gain: float = 1.0) -> nn.Module:
+def build_head(
+    space: Space[Any],
+    in_dim: int,
+    initial_std: float,
+    gain: float = 1.0,
+    *,
+    bounded_mean: bool = False,
+) -> nn.Module:
     """Choose the policy head for an action space; `gain` of its initial weights."""
     if isinstance(space, Box):
-        return GaussianHead(in_dim, int(space.shape[0]), initial_std, gain)
+        return GaussianHead(
+            in_dim, int(space.shape[0]), initial_std, gain, bounded_mean=bounded_mean
+        )
     if isinstance(space, Discrete):
         return CategoricalHead(in_dim, int(space.n), gain)
     raise ValueError(f"no policy head for action space {space}")

@@ -13,7 +13,7 @@ from metarl_cli.core.types import EnvSpec
 from metarl_cli.functional.distributions import Categorical, DiagonalGaussian
 from metarl_cli.networks.mlp import MLP
 from metarl_cli.networks.parameters import flatten_parameters, load_flat, unflatten
-from metarl_cli.networks.policies import MIN_LOG_STD, Policy, build_head
+from metarl_cli.networks.policies import MIN_LOG_STD, GaussianHead, Policy, build_head
 
 NETWORK = functools.partial(MLP, [4], "tanh")
 VECTOR = Box(-1, 1, (3,), np.float32)
@@ -108,3 +108,11 @@ def test_unflatten_lets_gradients_through_to_every_task():
     total = sum(value[1].sum() for value in unflatten(net, flat).values())
     (gradient,) = torch.autograd.grad(total, flat)
     assert gradient[0].eq(0).all() and gradient[1].eq(1).all()
+
+
+def test_a_bounded_mean_stays_where_noise_makes_a_difference():
+    head = GaussianHead(1, 1, initial_std=0.5, gain=1.0, bounded_mean=True)
+    torch.nn.init.ones_(head.mean.weight)
+    distribution = head(torch.tensor([[-100.0], [0.5], [100.0]]))
+    assert_close(distribution.mean, torch.tensor([[-1.0], [math.tanh(0.5)], [1.0]]))
+    assert_close(distribution.log_std.exp(), torch.tensor([0.5]))

@@ -95,6 +95,7 @@ class HyperX:
         elbo: Elbo,
         exploration: Exploration,
         ppo: PPO,
+        bounded_mean: bool | None = None,
         *,
         spec: EnvSpec,
         network: TorsoFactory,
@@ -112,6 +113,7 @@ class HyperX:
             latent_dim,
             elbo,
             ppo,
+            bounded_mean,
             spec=spec,
             network=network,
         )

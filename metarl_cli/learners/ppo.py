@@ -102,16 +102,23 @@ class PPO:
 
     def __post_init__(self) -> None:
         require_positive(
-            learning_rate=self.learning_rate, clip=self.clip, max_grad_norm=self.max_grad_norm
+            learning_rate=self.learning_rate,
+            clip=self.clip,
+            max_grad_norm=self.max_grad_norm,
+            learning_rate_decay=self._decay,
         )
         require_fraction(
             discount=self.discount,
             gae_lambda=self.gae_lambda,
-            learning_rate_decay=self.learning_rate_decay or 1.0,
+            learning_rate_decay=self._decay,
         )
         for name in ("epochs", "num_minibatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def _decay(self) -> float:
+        return 1.0 if self.learning_rate_decay is None else self.learning_rate_decay
 
     def optimizer(self, model: Model) -> torch.optim.Adam:
         """Make the optimiser that `update` steps."""
@@ -129,7 +136,7 @@ class PPO:
                 minibatch = tree.tree_map(lambda x, rows=rows: x[:, rows], samples)
                 history.append(self._step(model, optimizer, minibatch, groups))
         for group in optimizer.param_groups:
-            group["lr"] *= self.learning_rate_decay or 1.0
+            group["lr"] *= self._decay
         means = torch.stack(history).mean(0)
         if not torch.isfinite(means).all():
             raise NonFiniteError("the loss or the gradient of the PPO update is not finite")

@@ -126,6 +126,18 @@ def test_value_after_termination_does_not_matter():
         assert ours.equal(theirs)
 
 
+def test_learning_rate_decays_with_every_update_and_belongs_to_the_optimizers_state():
+    net = model("discrete")
+    ppo = PPO(**(SETTINGS | {"learning_rate": 0.08, "learning_rate_decay": 0.5}))
+    optimizer = ppo.optimizer(net)
+    for _ in range(2):
+        ppo.update(net, optimizer, rollout("discrete", groups=1))
+    resumed = ppo.optimizer(net)
+    resumed.load_state_dict(optimizer.state_dict())
+    ppo.update(net, resumed, rollout("discrete", groups=1))
+    assert resumed.param_groups[0]["lr"] == pytest.approx(0.01)
+
+
 def test_policy_learns_the_better_arm_of_a_bandit():
     net = model("discrete")
     ppo = PPO(**(SETTINGS | {"entropy_coef": 0.0, "learning_rate": 0.03}))
@@ -255,6 +267,8 @@ def test_gradient_norm_is_clipped_in_each_group_alone():
         ("num_minibatches", 0),
         ("discount", 1.1),
         ("gae_lambda", -0.1),
+        ("learning_rate_decay", 0),
+        ("learning_rate_decay", 1.1),
     ],
 )
 def test_settings_out_of_range_are_named(name, value):

@@ -83,7 +83,7 @@ def test_number_out_of_range_is_one_line_and_leaves_no_folder(
 
 def test_negative_learning_rate_is_one_line(train: Call, capsys: pytest.CaptureFixture) -> None:
     assert train("algo=multitask_ppo", "algo.ppo.learning_rate=-1") == 2
-    assert "learning_rate must be positive" in one_line(capsys)
+    assert "learning_rate: got -1, expected a number > 0" in one_line(capsys)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from importlib import import_module, metadata
 from typing import Any
 
-from metarl_cli import config_schema
-from metarl_cli.config_words import one_line, suggest
+from metarl_cli.config import schema
 from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.words import one_line, suggest
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,27 @@ COMMANDS = {
         "metarl_cli.commands.train:run",
         "meta-train, then meta-test   env=cheetah_vel algo=maml | resume=latest",
         "train",
-        config_schema.TrainConfig,
+        schema.TrainConfig,
     ),
     "eval": Command(
         "metarl_cli.commands.evaluate:run",
         "meta-test a checkpoint       checkpoint=latest env.tasks.num_test=100",
         "eval",
-        config_schema.EvalConfig,
+        schema.EvalConfig,
         changes_run=True,
     ),
     "film": Command(
         "metarl_cli.commands.film:run",
         "pictures of a trial          checkpoint=latest task=0",
         "film",
-        config_schema.FilmConfig,
+        schema.FilmConfig,
         changes_run=True,
     ),
     "bench": Command(
         "metarl_cli.commands.bench:run",
         "measure steps per second     env=cheetah_vel algo=maml",
         "bench",
-        config_schema.BenchConfig,
+        schema.BenchConfig,
     ),
     "list": Command(
         "metarl_cli.commands.listing:main",
@@ -72,7 +72,7 @@ RESUME = Command(
     "metarl_cli.commands.train:resume",
     "continue a run",
     "resume",
-    config_schema.ResumeConfig,
+    schema.ResumeConfig,
     changes_run=True,
 )
 WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EISDIR)
@@ -169,7 +169,7 @@ def _run(name: str, arguments: list[str]) -> int:
     if command.changes_run and not completing:
         own_keys = [item.name for item in fields(command.schema)]
         arguments = rewrite_run_settings(arguments, own_keys)
-    return _load("metarl_cli.config_run:run_hydra")(
+    return _load("metarl_cli.config.run:run_hydra")(
         command.config,
         arguments,
         schema=command.schema,

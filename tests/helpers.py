@@ -12,7 +12,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from metarl_cli.core.types import Output
-from metarl_cli.envs.base import Outcome, TaskVectorEnv
+from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 
 from metarl_cli.cli import main, report, rewrite_run_settings
 from metarl_cli.commands.listing import find_runs
-from metarl_cli.config import BenchConfig
-from metarl_cli.config_run import run_hydra
+from metarl_cli.config.run import run_hydra
+from metarl_cli.config.schema import BenchConfig
 from metarl_cli.core.errors import NonFiniteError, UserError
 
 Run = Callable[..., CompletedProcess]
@@ -95,7 +95,7 @@ def test_folder_that_cannot_be_written_is_one_line(metarl: Run, tmp_path: Path) 
 def test_config_is_shown_without_running(metarl: Run, tmp_path: Path) -> None:
     done = metarl("train", "env=point_nav", "--cfg", "job")
     assert done.returncode == 0
-    assert "metarl_cli.envs.point.PointNav" in done.stdout
+    assert "metarl_cli.envs.points.point.PointNav" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

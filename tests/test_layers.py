@@ -23,12 +23,13 @@ LAYERS = {
     "algorithms": 4,
     "runtime": 4,
     "reports": 4,
+    "config": 5,
     "commands": 5,
 }
-TOP_LAYER = 5  # cli.py, config*.py
+TOP_LAYER = 5  # cli.py
 FENCES = {
-    "hydra": ("config", "cli", "commands/"),
-    "omegaconf": ("config", "cli", "commands/"),
+    "hydra": ("config/", "cli.py", "commands/"),
+    "omegaconf": ("config/", "cli.py", "commands/"),
     "wandb": ("loggers/wandb.py",),
     "rich": ("loggers/console.py", "commands/"),
     "mujoco": ("envs/", "runtime/video.py"),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from metarl_cli.config import build
+from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, Split
 from metarl_cli.core.types import Trajectory

@@ -12,7 +12,7 @@ from torch import Tensor
 from metarl_cli.commands.assemble import Parts, build_env
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.protocols import Metrics
-from metarl_cli.envs.hidden_goal import HiddenGoal, HidesGoal
+from metarl_cli.envs.base.hidden_goal import HiddenGoal, HidesGoal
 from metarl_cli.reports.belief import TrialPicture, belief_figure
 from metarl_cli.runtime.beliefs import GoalBeliefs, goal_beliefs
 

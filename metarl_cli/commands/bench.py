@@ -20,7 +20,7 @@ from rich.table import Table
 from metarl_cli.commands.assemble import Parts, assemble, build_env
 from metarl_cli.commands.bench_profile import describe, learning_times
 from metarl_cli.core.errors import UserError
-from metarl_cli.envs.single import SingleEnv
+from metarl_cli.envs.adapters.single import SingleEnv
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.runtime.process import set_threads
 

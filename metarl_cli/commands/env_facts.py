@@ -8,8 +8,8 @@ from typing import Any
 
 from gymnasium.spaces import Box, Dict, Space
 
-from metarl_cli.envs.base import TaskVectorEnv
-from metarl_cli.envs.maze import Maze
+from metarl_cli.envs.base.vector_env import TaskVectorEnv
+from metarl_cli.envs.maze.maze import Maze
 
 _MOST_NAMES = 6  # task parameters named one by one; of more, only the first and the last are
 

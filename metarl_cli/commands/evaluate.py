@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from metarl_cli.commands.beliefs import beliefs_of, draw, require_drawable
 from metarl_cli.commands.frozen import load_agent, settings_of
 from metarl_cli.commands.results import eval_document, print_results
-from metarl_cli.config import build
+from metarl_cli.config.build import build
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.checkpoint import write_json

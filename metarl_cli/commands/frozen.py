@@ -9,7 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from metarl_cli.commands.assemble import Parts, assemble
-from metarl_cli.config import TrainConfig, check, merge_overrides
+from metarl_cli.config.build import merge_overrides
+from metarl_cli.config.check import check
+from metarl_cli.config.migrate import migrate
+from metarl_cli.config.schema import TrainConfig
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
 from metarl_cli.loggers.notices import tell
@@ -21,12 +24,12 @@ def load_config(folder: RunFolder) -> DictConfig:
     """Read the frozen configuration of a run; its text is data and never runs code."""
     try:
         loaded = OmegaConf.load(folder.config)
-        OmegaConf.to_container(loaded, resolve=True)
+        values = OmegaConf.to_container(loaded, resolve=True)
     except (OSError, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UserError(f"cannot read {folder.config}: not the config of a run") from error
     if not isinstance(loaded, DictConfig):
         raise UserError(f"{folder.config} is not the config of a run")
-    return loaded
+    return OmegaConf.create(migrate(values))
 
 
 def settings_of(folder: RunFolder, overrides: DictConfig) -> DictConfig:

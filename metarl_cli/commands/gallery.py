@@ -11,8 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from metarl_cli.commands.make import make_vector_env
-from metarl_cli.config import compose
-from metarl_cli.config_compose import options_of
+from metarl_cli.config.compose import compose, options_of
 from metarl_cli.reports.gallery import Picture, gallery_figure
 
 GALLERY = Path("outputs/gallery")

@@ -15,13 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from metarl_cli.commands.env_facts import env_facts
-from metarl_cli.config import build, check, compose, flatten
-from metarl_cli.config_check import locate
-from metarl_cli.config_compose import options_of
-from metarl_cli.config_schema import BenchConfig
-from metarl_cli.config_words import suggest
+from metarl_cli.config.build import build, flatten
+from metarl_cli.config.check import check, locate
+from metarl_cli.config.compose import compose, options_of
+from metarl_cli.config.schema import BenchConfig
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import conf_dir
+from metarl_cli.core.words import suggest
 
 GROUPS = {"envs": "env", "algos": "algo", "networks": "network", "experiments": "experiment"}
 RUNS = "runs"

@@ -11,9 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from metarl_cli.config import build, compose
-from metarl_cli.envs.base import TaskVectorEnv
-from metarl_cli.envs.single import SingleEnv
+from metarl_cli.config.build import build
+from metarl_cli.config.compose import compose
+from metarl_cli.envs.adapters.single import SingleEnv
+from metarl_cli.envs.base.vector_env import TaskVectorEnv
 
 
 def make_env(

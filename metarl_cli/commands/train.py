@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
-from metarl_cli.config import build
+from metarl_cli.config.build import build
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.fanout import Fanout

@@ -18,7 +18,7 @@ from torch.nn.functional import one_hot
 from metarl_cli.core import tree
 from metarl_cli.core.protocols import Agent, InfersTask, Metrics, PredictsReward
 from metarl_cli.core.types import Trajectory
-from metarl_cli.envs.hidden_goal import HiddenGoal, posterior
+from metarl_cli.envs.base.hidden_goal import HiddenGoal, posterior
 
 
 @dataclass(frozen=True)

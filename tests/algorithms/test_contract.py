@@ -14,8 +14,8 @@ from gymnasium.spaces import Box
 from helpers import tiny_sampler
 from omegaconf import OmegaConf
 
-from metarl_cli.config import build, compose
-from metarl_cli.config_compose import options_of
+from metarl_cli.config.build import build
+from metarl_cli.config.compose import compose, options_of
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
 from metarl_cli.runtime.evaluator import meta_test

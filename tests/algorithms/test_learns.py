@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metarl_cli.commands.assemble import assemble
-from metarl_cli.config import compose
+from metarl_cli.config.compose import compose
 
 pytestmark = pytest.mark.slow
 

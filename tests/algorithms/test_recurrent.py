@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 
 from metarl_cli.commands.assemble import assemble
-from metarl_cli.config import build, compose
+from metarl_cli.config.build import build
+from metarl_cli.config.compose import compose
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
 from metarl_cli.rollouts.trials import run_training_trials

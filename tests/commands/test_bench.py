@@ -4,7 +4,7 @@ from gymnasium.spaces import Discrete
 
 from metarl_cli.commands.bench import measure, run, stepping
 from metarl_cli.commands.bench_profile import describe, learning_times
-from metarl_cli.config import compose
+from metarl_cli.config.compose import compose
 
 
 def test_contestants_take_turns_and_the_median_rate_counts():

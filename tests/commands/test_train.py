@@ -166,7 +166,7 @@ def test_lost_record_is_said(train: Call, capsys: pytest.CaptureFixture) -> None
         ("algo.num_tasks=0", "algo.num_tasks must be at least 1"),
         ("network.hidden=[8,8]", "does not fit this configuration"),
         (
-            "algo._target_=metarl_cli.envs.point.PointNav",
+            "algo._target_=metarl_cli.envs.points.point.PointNav",
             "the classes of a finished run cannot change",
         ),
     ],

@@ -1,7 +1,7 @@
 import torch
 from torch.testing import assert_close
 
-from metarl_cli.functional.information import embedding_distance, information_gain
+from metarl_cli.algorithms.dream.information import embedding_distance, information_gain
 from metarl_cli.functional.q_learning import double_q_value, q_lambda_return
 
 

@@ -13,7 +13,8 @@ import torch
 from helpers import TINY
 
 from metarl_cli.commands.assemble import Parts, assemble
-from metarl_cli.config import check, compose
+from metarl_cli.config.check import check
+from metarl_cli.config.compose import compose
 from metarl_cli.loggers.jsonl import JsonlLogger, read_rows
 from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.trainer import Budget, Trainer

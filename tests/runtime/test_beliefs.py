@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from metarl_cli.core.types import Output
-from metarl_cli.envs.gridworld import GridNavigation
-from metarl_cli.envs.point import PointSemicircle
-from metarl_cli.envs.semicircle_bayes import SemicircleGoals
+from metarl_cli.envs.grids.gridworld import GridNavigation
+from metarl_cli.envs.points.point import PointSemicircle
+from metarl_cli.envs.points.semicircle_bayes import SemicircleGoals
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.beliefs import exact_belief, goal_beliefs, kl

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from metarl_cli.config import compose
+from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import NonFiniteError, RunError
 from metarl_cli.core.paths import conf_dir
 from metarl_cli.runtime.signals import Interrupted, Interruption

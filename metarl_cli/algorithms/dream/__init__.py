@@ -1,0 +1,1 @@
+"""Exploring to find out what exploitation needs."""

@@ -1,0 +1,1 @@
+"""A policy that knows the task teaches one with memory."""

@@ -1,0 +1,1 @@
+"""Off-policy meta-learning with a probabilistic context."""

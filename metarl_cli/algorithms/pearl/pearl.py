@@ -1,0 +1,276 @@
+"""PEARL: off-policy meta-learning with a probabilistic latent context.
+
+Rakelly et al. 2019 (arXiv:1903.08254), Algorithms 1 and 2. An encoder infers a latent task z from a
+set of transitions; soft actor-critic learns, from replayed transitions of a fixed set of tasks, a
+policy and critics that are told z. The encoder learns to make the critics right. Exploration is
+posterior sampling: z is drawn once per episode and acted on as if it were the truth.
+
+Differences from the paper:
+- Critics with target critics in place of a separate value network, as in later soft actor-critic.
+- All networks take one simultaneous step of one optimiser.
+- All tasks of an iteration are met at once, in one batch of environments; the posterior that acts
+  there is of this visit alone, its extra episodes included.
+- Contexts are drawn with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from metarl_cli.algorithms.pearl.context import ContextEncoder, kl_from_prior, posterior
+from metarl_cli.buffers.transitions import TaskReplay, Transitions
+from metarl_cli.core.checks import require_not_negative, require_positive
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.types import EnvSpec, Output, Tasks, TimeStep, Trajectory
+from metarl_cli.learners.sac import SAC, Experience
+from metarl_cli.networks.encoders import build_encoder
+from metarl_cli.networks.policies import TorsoFactory
+from metarl_cli.networks.soft_actor_critic import SoftActorCritic
+
+DENSE = "info/reward_dense"
+
+
+@dataclass
+class Belief:
+    """What agents know of their tasks."""
+
+    evidence: Tensor  # [B, 2 Z], see ContextEncoder
+    z: Tensor  # [B, Z], the task that they take for true in this episode
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What is done in each task of an iteration, in this order.
+
+    Args:
+        prior_episodes: with z from N(0, 1); context and replay.
+        posterior_episodes: with z from the posterior; context and replay.
+        extra_episodes: with z from the posterior; replay only.
+        warmup_steps: transitions in the replay before the first gradient step.
+        context_visits: how many of the latest visits to a task contexts are drawn from; with 1 they
+            are always of the present policy.
+    """
+
+    prior_episodes: int
+    posterior_episodes: int
+    extra_episodes: int
+    warmup_steps: int
+    context_visits: int
+
+    def __post_init__(self) -> None:
+        require_positive(prior_episodes=self.prior_episodes, context_visits=self.context_visits)
+        require_not_negative(
+            posterior_episodes=self.posterior_episodes,
+            extra_episodes=self.extra_episodes,
+            warmup_steps=self.warmup_steps,
+        )
+
+
+class PEARL:
+    """Soft actor-critic told a latent task, and an encoder of contexts."""
+
+    def __init__(
+        self,
+        num_tasks: int,
+        envs_per_task: int,
+        train_tasks: int,
+        collection: Collection,
+        gradient_steps: int,
+        meta_batch: int,
+        batch: int,
+        context_batch: int,
+        latent_dim: int,
+        encoder_hidden: Sequence[int],
+        kl_weight: float,
+        next_obs_in_context: bool,
+        dense_training: bool,
+        replay_capacity: int,
+        save_replay: bool,
+        sac: SAC,
+        *,
+        spec: EnvSpec,
+        network: TorsoFactory,
+    ) -> None:
+        require_positive(
+            train_tasks=train_tasks,
+            gradient_steps=gradient_steps,
+            meta_batch=meta_batch,
+            batch=batch,
+            context_batch=context_batch,
+            latent_dim=latent_dim,
+        )
+        require_not_negative(kl_weight=kl_weight)
+        if (most := train_tasks * replay_capacity) < collection.warmup_steps:
+            raise ValueError(
+                f"collection.warmup_steps: got {collection.warmup_steps}, the replay holds {most}"
+            )
+        self.reads_info = dense_training
+        self.num_tasks, self.envs_per_task, self.collection = num_tasks, envs_per_task, collection
+        self.gradient_steps, self.meta_batch, self.batch = gradient_steps, meta_batch, batch
+        self.context_batch, self.kl_weight, self.latent_dim = context_batch, kl_weight, latent_dim
+        self.dense_training, self.save_replay, self.sac = dense_training, save_replay, sac
+        self.encode_obs = build_encoder(spec.observation)
+        size = self.encode_obs.out_dim
+        self.model = SoftActorCritic(
+            spec, network, in_dim=size + latent_dim, temperature=sac.temperature
+        )
+        widths = {"obs": size, "action": self.model.bounds.size, "next_obs": size}
+        self.replay = TaskReplay(
+            train_tasks, replay_capacity, widths | {"reward": 1, "terminated": 1}
+        )
+        if not next_obs_in_context:
+            del widths["next_obs"]
+        visit = (collection.prior_episodes + collection.posterior_episodes) * spec.horizon
+        recent = collection.context_visits * visit * envs_per_task
+        self.context = TaskReplay(train_tasks, recent, widths | {"signal": 1})
+        self.encoder = ContextEncoder(sum(self.context.widths.values()), latent_dim, encoder_hidden)
+        self.optimizer = sac.optimizer(self.model, self.encoder)
+
+    def parts(self) -> Mapping[str, Stateful]:
+        """Networks, their optimiser and, unless it is left out, what was experienced."""
+        parts: dict[str, Stateful] = {
+            "model": self.model,
+            "encoder": self.encoder,
+            "optimizer": self.optimizer,
+        }
+        if self.save_replay:
+            parts |= {"replay": self.replay, "context": self.context}
+        return parts
+
+    def initial_state(self, num_tasks: int, envs_per_task: int) -> Belief:
+        """No evidence, and z from the prior, for each environment."""
+        nothing = self.model.log_temperature.new_zeros(
+            num_tasks * envs_per_task, 2 * self.latent_dim
+        )
+        return Belief(nothing, posterior(nothing).sample())
+
+    def act(self, state: Belief, step: TimeStep, *, explore: bool) -> Output:
+        """Act as if z were the task."""
+        policy = self.model.policy(torch.cat([self.encode_obs(step.obs), state.z], -1))
+        action = policy.sample()[0] if explore else policy.mode()
+        return Output(self.model.bounds.to_env(action), state)
+
+    @torch.no_grad()
+    def adapt(self, state: Belief, episode: Trajectory) -> Belief:
+        """Add the episode to the evidence and draw z from the posterior."""
+        steps = self._context_of(episode)
+        transitions = torch.cat([steps[name] for name in self.context.widths], -1)
+        new = self.encoder.evidence(transitions.transpose(0, 1), episode.step.active.T)
+        evidence = state.evidence + new
+        return Belief(evidence, posterior(evidence).sample())
+
+    def train_step(self, sampler: Sampler) -> Metrics:
+        """Collect experience in a batch of training tasks, then learn from that of all tasks."""
+        metrics = self._collect(sampler)
+        if int(self.replay.counts.sum()) < self.collection.warmup_steps:
+            return metrics
+        return metrics | self._learn()
+
+    def _collect(self, sampler: Sampler) -> Metrics:
+        """Algorithm 1, lines 4 to 9."""
+        tasks, plan = sampler.sample_tasks(), self.collection
+        if (tasks.index < 0).any():
+            raise UserError("env.tasks.mode: this algorithm replays a finite set of training tasks")
+        if (tasks.index >= self.replay.num_tasks).any():
+            raise UserError("algo.train_tasks: there are more training tasks (env.tasks.num_train)")
+        trial, metrics = sampler.begin(self, tasks), {}
+        phases = [plan.prior_episodes, plan.posterior_episodes, plan.extra_episodes]
+        for name, episodes in zip(("prior", "posterior", "extra"), phases, strict=True):
+            returns: list[Tensor] = []
+            for _ in range(episodes):
+                episode, trial = sampler.run(self, trial)
+                self._store(tasks, episode, context=name != "extra")
+                trial = trial.adapt(self, episode)
+                if name == "prior" and len(returns) + 1 < episodes:
+                    z = torch.randn_like(trial.state.z)
+                    trial = replace(trial, state=replace(trial.state, z=z))
+                returns.append(episode.episode_return.mean())
+            if returns:
+                metrics[f"train/return_{name}"] = float(torch.stack(returns).mean())
+        metrics["replay/transitions"] = float(self.replay.counts.sum())
+        metrics["replay/megabytes"] = (self.replay.nbytes + self.context.nbytes) / 1e6
+        return metrics
+
+    def _store(self, tasks: Tasks, episode: Trajectory, *, context: bool) -> None:
+        """Remember the steps of an episode `[T, B]`."""
+        steps = self._context_of(episode)
+        reward = dense_reward(episode) if self.dense_training else episode.reward
+        steps |= {
+            "reward": reward.unsqueeze(-1),
+            "terminated": episode.terminated.unsqueeze(-1),
+        }
+        row = tasks.index.repeat_interleave(self.envs_per_task).expand(episode.reward.shape)
+        met = episode.step.active.bool()
+        steps = {name: x[met] for name, x in steps.items()}
+        self.replay.add(row[met.cpu()], steps)
+        if context:
+            self.context.add(row[met.cpu()], steps)
+
+    def _context_of(self, episode: Trajectory) -> Transitions:
+        """What the encoder sees of an episode, by name, `[T, B, width]`."""
+        return {
+            "obs": self.encode_obs(episode.step.obs),
+            "action": self.model.bounds.from_env(episode.action),
+            "next_obs": self.encode_obs(episode.next_obs),
+            "signal": episode.reward.unsqueeze(-1),
+        }
+
+    def _learn(self) -> Metrics:
+        """Algorithm 1, lines 10 to 21: gradient steps, each on some of the tasks met so far."""
+        met = torch.nonzero(self.context.counts * self.replay.counts).squeeze(-1)
+        sums: dict[str, Tensor] = {}
+        for _ in range(self.gradient_steps):
+            some = met[torch.randperm(len(met))[: self.meta_batch]]
+            terms = self._gradient_step(some)
+            sums = {name: sums.get(name, 0) + x.detach() for name, x in terms.items()}
+        means = {f"sac/{name}": float(x) / self.gradient_steps for name, x in sums.items()}
+        return means | {"learn/gradient_steps": float(self.gradient_steps)}
+
+    def _gradient_step(self, rows: Tensor) -> dict[str, Tensor]:
+        """One step of all networks on the tasks `[N]`."""
+        context = self.context.sample(rows, self.context_batch)
+        data = self.replay.sample(rows, self.batch)
+        self.optimizer.zero_grad()
+        with self.sac.autocast(data["obs"].device):
+            transitions = torch.cat([context[name] for name in self.context.widths], -1)
+            belief = posterior(self.encoder.evidence(transitions))
+            z = belief.mean + belief.log_std.exp() * torch.randn_like(belief.mean)
+            losses = self.sac.losses(self.model, self._experience(data, z))
+        losses["kl"] = kl_from_prior(belief).sum()
+        total = losses["kl"] * self.kl_weight
+        for name, loss in losses.items():
+            if name.endswith("_loss"):
+                total = total + loss
+        total.backward()
+        self.optimizer.step()
+        self.model.follow(self.sac.target_rate)
+        return losses
+
+    def _experience(self, data: Transitions, z: Tensor) -> Experience:
+        """Flatten transitions `[N, M, ...]` and tell each the z `[N, Z]` of its task."""
+        told = z.unsqueeze(1).expand(-1, self.batch, -1)
+
+        def inputs(obs: Tensor, z: Tensor) -> Tensor:
+            return torch.cat([obs, z], -1).flatten(0, 1)
+
+        return Experience(
+            inputs=inputs(data["obs"], told),
+            next_inputs=inputs(data["next_obs"], told.detach()),
+            action=data["action"].flatten(0, 1),
+            reward=data["reward"].flatten(),
+            terminated=data["terminated"].flatten(),
+        )
+
+
+def dense_reward(episode: Trajectory) -> Tensor:
+    """The dense reward `[T, B]` of an environment that pays the sparse one."""
+    if DENSE not in episode.extras:
+        raise UserError(
+            "algo.dense_training: this environment tells no dense reward beside its own"
+        )
+    return episode.extras[DENSE]

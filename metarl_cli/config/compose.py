@@ -1,0 +1,129 @@
+"""Compose primary configs; turn a failed composition into one line that says what to type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.paths import conf_dir
+from metarl_cli.core.words import one_line, suggest
+
+# Hydra lets a few raw errors through, e.g. TypeError for `env=[1,2]`.
+FAILURES = (HydraException, OmegaConfBaseException, ValueError, TypeError)
+UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<group>[^'/]*)/(?P<option>[^']*)'")
+UNKNOWN_KEY = re.compile(
+    r"Could not override '([^']+)'|Key '([^']+)' is not in struct|Could not delete[^']*'([^']+)'"
+)
+UNPARSED = re.compile(r"Error parsing override '(?P<text>.*?)'\n", re.DOTALL)
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a primary config as the command line would, also while a Hydra program runs."""
+    try:
+        return _compose(config_name, overrides)
+    except FAILURES as error:
+        raise UserError(explain(error, config_name, overrides)) from error
+
+
+def explain(error: BaseException, config_name: str, overrides: Sequence[str]) -> str:
+    """Return one line about a failed composition, with the closest legal spelling."""
+    text = str(error)
+    if found := UNKNOWN_OPTION.search(text):
+        return _unknown_option(found["group"], found["option"])
+    if found := UNKNOWN_KEY.search(text):
+        full_key = re.search(r"full_key: (\S+)", text)
+        wrong = full_key[1] if full_key else next(group for group in found.groups() if group)
+        return _unknown_key(wrong, config_name, overrides)
+    if found := UNPARSED.search(text):
+        return f"cannot read {found['text']!r}: settings are written key=value"
+    if "Config group override must be" in text:
+        return _odd_choice(overrides)
+    if "Ambiguous value for argument" in text:
+        return f"several values need a sweep, add -m: {text.strip().splitlines()[0]}"
+    return one_line(error).partition(" See https://")[0]
+
+
+def options_of(group: str) -> list[str]:
+    """List the options of a config group, also those in sub-folders (`article/claim`)."""
+    folder = conf_dir() / group
+    files = folder.rglob("*.yaml")
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
+
+
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """Initialise Hydra on our conf folder; put back whatever program was running."""
+    with _own_hydra():
+        return hydra.compose(config_name, list(overrides))
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+def _unknown_option(group: str, option: str) -> str:
+    options = options_of(group)
+    listing = f" Available: {', '.join(options)}" if options else ""
+    return f"there is no {group}={option}.{suggest(option, options)}{listing}"
+
+
+def _odd_choice(overrides: Sequence[str]) -> str:
+    """Name the override that gives a config group something else than the name of an option."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in _groups() or not key.isidentifier():
+            return f"cannot read {key}={value}: a group takes the name of an option, env=point_nav"
+    return "a group takes the name of an option, as in env=point_nav"
+
+
+def _unknown_key(wrong: str, config_name: str, overrides: Sequence[str]) -> str:
+    options = [*_known_keys(config_name, overrides), *_groups()]
+    return f"unknown key {wrong}.{suggest(wrong, options)}"
+
+
+def _groups() -> list[str]:
+    return [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
+
+
+def _known_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """Return all dotted keys of a config with the user's group choices, or of the default."""
+    for choices in (_group_choices(overrides), []):
+        try:
+            return _all_keys(OmegaConf.to_container(_compose(config_name, choices)))
+        except FAILURES:
+            continue
+    return []
+
+
+def _group_choices(overrides: Sequence[str]) -> list[str]:
+    chosen = []
+    for override in overrides:
+        group, equals, option = override.lstrip("+").partition("=")
+        if equals and (conf_dir() / group / f"{option}.yaml").is_file():
+            chosen.append(override)
+    return chosen
+
+
+def _all_keys(tree: Any, prefix: str = "") -> list[str]:
+    keys = []
+    for key, value in tree.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        keys.append(name)
+        if isinstance(value, dict):
+            keys.extend(_all_keys(value, name))
+    return keys

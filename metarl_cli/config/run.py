@@ -1,0 +1,85 @@
+"""Run one Hydra command: compose from the arguments, check, call, and collect exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from metarl_cli.config.check import check
+from metarl_cli.config.compose import FAILURES, explain
+from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.paths import conf_dir
+
+STOPPED = (75, 130)  # left after a signal: the rest of a sweep must not start
+
+
+def run_hydra(
+    config_name: str,
+    arguments: Sequence[str],
+    *,
+    schema: type,
+    command: Callable[[DictConfig], int],
+    report: Callable[[Exception], int],
+) -> int:
+    """Run a command under `hydra.main`, once or as a sweep, and return the process exit code.
+
+    Args:
+        config_name: the primary config in `conf/`.
+        arguments: Hydra's flags and overrides.
+        schema: dataclass of the primary config's fixed keys.
+        command: gets the checked config and returns an exit code.
+        report: tells the user about an error in one line and returns its exit code.
+    """
+    codes: list[int] = []
+    crashed = False
+
+    def task(cfg: DictConfig) -> None:
+        nonlocal crashed
+        crashed = True
+        codes.append(_run_job(cfg, schema, command, report))
+        crashed = False
+        if codes[-1] in STOPPED:
+            raise SystemExit(codes[-1])
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv = ["metarl", *arguments]
+    program = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
+    try:
+        program(task)()
+    except FAILURES as error:
+        if crashed:  # inside the command, after its config was found right: a defect of ours
+            raise
+        codes.append(report(UserError(explain(error, config_name, arguments))))
+    return max(codes, default=0)
+
+
+def _run_job(
+    cfg: DictConfig,
+    schema: type,
+    command: Callable[[DictConfig], int],
+    report: Callable[[Exception], int],
+) -> int:
+    try:
+        check(cfg, schema)
+        return command(cfg)
+    except (UserError, RunError, OSError) as error:
+        return report(error)
+    finally:
+        _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the run folder that Hydra made for a job that wrote nothing, and empty parents."""
+    home = Path.cwd()
+    while home in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

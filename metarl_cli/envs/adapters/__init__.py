@@ -1,0 +1,1 @@
+"""The environments as gymnasium knows them."""

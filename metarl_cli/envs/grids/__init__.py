@@ -1,0 +1,1 @@
+"""Grid worlds: hidden goals, bus lines, a kitchen."""

@@ -1,0 +1,1 @@
+"""A maze whose grey box tells which of two others is the goal."""

@@ -1,0 +1,1 @@
+"""Robots in MuJoCo: locomotion with hidden goals, speeds or bodies, and block pushing."""

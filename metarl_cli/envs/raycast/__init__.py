@@ -1,0 +1,1 @@
+"""First-person pictures of small worlds, on the CPU."""

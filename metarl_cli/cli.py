@@ -9,11 +9,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 from metarl_cli.config import schema
 from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.version import VERSION
 from metarl_cli.core.words import one_line, suggest
 
 
@@ -150,7 +151,7 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(_help())
         return 0
     if name == "--version":
-        sys.stdout.write(f"metarl {metadata.version('metarl')}\n")
+        sys.stdout.write(f"metarl {VERSION}\n")
         return 0
     if name not in COMMANDS:
         raise UserError(_unknown_command(name))

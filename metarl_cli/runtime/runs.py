@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from metarl_cli.core.errors import UserError, writing_into
+from metarl_cli.core.version import VERSION
 from metarl_cli.runtime.checkpoint import CheckpointStore, Manifest, read_manifest, write_json
 
-PACKAGES = ("metarl", "torch", "mujoco", "gymnasium", "numpy", "hydra-core", "wandb")
+PACKAGES = ("torch", "mujoco", "gymnasium", "numpy", "hydra-core", "wandb")
 REFERENCE = "reference"  # shipped runs below outputs/: never meant by `latest`
 
 
@@ -125,7 +126,7 @@ def environment_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {"metarl-cli": VERSION} | {name: _version(name) for name in PACKAGES},
         "commit": _git_commit(),
     }
 

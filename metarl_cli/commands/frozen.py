@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf import DictConfig
 
 from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.config.build import merge_overrides
 from metarl_cli.config.check import check
-from metarl_cli.config.migrate import migrate
+from metarl_cli.config.frozen import read_frozen
 from metarl_cli.config.schema import TrainConfig
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
@@ -22,14 +20,7 @@ from metarl_cli.runtime.runs import RunFolder
 
 def load_config(folder: RunFolder) -> DictConfig:
     """Read the frozen configuration of a run; its text is data and never runs code."""
-    try:
-        loaded = OmegaConf.load(folder.config)
-        values = OmegaConf.to_container(loaded, resolve=True)
-    except (OSError, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UserError(f"cannot read {folder.config}: not the config of a run") from error
-    if not isinstance(loaded, DictConfig):
-        raise UserError(f"{folder.config} is not the config of a run")
-    return OmegaConf.create(migrate(values))
+    return read_frozen(folder.config)
 
 
 def settings_of(folder: RunFolder, overrides: DictConfig) -> DictConfig:

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from metarl_cli.commands.env_facts import env_facts
 from metarl_cli.config.build import build, flatten
-from metarl_cli.config.check import check, locate
+from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import BenchConfig
+from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import conf_dir
 from metarl_cli.core.words import suggest

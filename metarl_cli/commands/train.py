@@ -14,6 +14,7 @@ from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
 from metarl_cli.commands.results import eval_document, print_results
 from metarl_cli.config.build import build
+from metarl_cli.config.frozen import freeze
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.fanout import Fanout
@@ -76,7 +77,7 @@ def resume(cfg: DictConfig) -> int:
 def _freeze(run: Run) -> None:
     """Keep the settings beside the results that they lead to."""
     with writing_into(run.folder.path):
-        write_atomically(run.folder.config, OmegaConf.to_yaml(run.cfg, resolve=True).encode())
+        write_atomically(run.folder.config, freeze(run.cfg).encode())
 
 
 def _carry_out(run: Run, parts: Parts) -> int:

@@ -7,16 +7,17 @@ env = build(cfg.env, num_envs=8)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.config.check import check, locate, parameters_of, plugins_of
+from metarl_cli.config.check import check, plugins_of
 from metarl_cli.config.compose import compose
 from metarl_cli.config.schema import SECTIONS, BenchConfig, EvalConfig, ResumeConfig, TrainConfig
+from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.words import one_line, suggest
 
@@ -47,7 +48,7 @@ def build(node: Any, **runtime: Any) -> Any:
         raise UserError(f"{_name(node)}._target_ is missing: which class should be built?")
     plugins = plugins_of(node)
     values: Any = OmegaConf.to_container(node, resolve=True)
-    _locate_all(values, _name(node), plugins)
+    require_fitting_targets(values, _name(node), plugins=plugins)
     target = locate(node["_target_"], key=_name(node), plugins=plugins)
     accepted = parameters_of(target, key=_name(node))
     kept = {k: v for k, v in values.items() if k not in SECTIONS or k in accepted}
@@ -120,18 +121,6 @@ def _leaves(tree: Any, prefix: str, *, keep_lists: bool = False) -> Iterator[tup
             yield name, str(value)
         else:
             yield name, value
-
-
-def _locate_all(values: Any, key: str, plugins: Sequence[str]) -> None:
-    """Refuse forbidden targets anywhere below, before anything is imported or built."""
-    if isinstance(values, dict):
-        if "_target_" in values:
-            locate(values["_target_"], key=key, plugins=plugins)
-        for name, value in values.items():
-            _locate_all(value, f"{key}.{name}", plugins)
-    elif isinstance(values, list):
-        for index, value in enumerate(values):
-            _locate_all(value, f"{key}[{index}]", plugins)
 
 
 def _name(node: DictConfig) -> str:

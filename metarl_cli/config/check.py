@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 import typing
 from collections.abc import Iterable
 from typing import Any
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metarl_cli.config.schema import SECTIONS, Node, TrainConfig
+from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.config.types import annotations_of, as_integer, describe, is_plain, matches
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.words import one_line, suggest
 
 META_KEYS = ("_target_", "_partial_")
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-# What a configuration may build. It may come from a stranger, so it must not start other code of
-# ours, such as the command line.
-PARTS = ("algorithms", "envs", "learners", "loggers", "networks")
-VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check(cfg: DictConfig, schema: type = TrainConfig) -> None:
@@ -46,47 +41,6 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> None:
     checker.section({str(key): value for key, value in tree.items()}, schema, "")
     for key, value in checker.integers.items():
         OmegaConf.update(cfg, key, value)
-
-
-def locate(name: Any, *, key: str, plugins: Iterable[str]) -> Any:
-    """Import the class that a `_target_` names, if its package is ours or a plugin.
-
-    Both the written path and the place of definition must be allowed, so that no path through an
-    imported module reaches foreign code.
-    """
-    allowed = {"metarl_cli", *plugins}
-    package, _, rest = str(name).partition(".")
-    if package == "metarl_cli" and rest.partition(".")[0] not in PARTS:
-        raise UserError(f"{key}._target_: {name} is no part of a run ({', '.join(PARTS)})")
-    if not isinstance(name, str) or name.partition(".")[0] not in allowed:
-        raise UserError(
-            f"{key}._target_: {name} is outside metarl_cli; to allow a module of your own, add "
-            f"plugins=[{str(name).partition('.')[0]}]"
-        )
-    try:
-        found = get_object(name)
-    except Exception as error:
-        cause = error.__cause__ or error
-        missing = isinstance(cause, ImportError | AttributeError | ValueError)
-        problem = "there is no" if missing else "cannot import"
-        if graphics := os.environ.get("MUJOCO_GL"):  # a wrong one makes importing mujoco fail
-            name = f"{name} with MUJOCO_GL={graphics}"
-        raise UserError(f"{key}._target_: {problem} {name} ({one_line(cause)})") from error
-    defined_in = str(getattr(found, "__module__", "")).partition(".")[0]
-    if defined_in not in allowed or not (inspect.isclass(found) or inspect.isfunction(found)):
-        raise UserError(f"{key}._target_: {name} is not a class of {', '.join(sorted(allowed))}")
-    return found
-
-
-def parameters_of(target: Any, *, key: str) -> dict[str, inspect.Parameter]:
-    """Return the named arguments of a class or function."""
-    try:
-        parameters = inspect.signature(target).parameters
-    except ValueError as error:
-        raise UserError(
-            f"{key}._target_: {target} does not say which arguments it takes"
-        ) from error
-    return {name: item for name, item in parameters.items() if item.kind not in VARIADIC}
 
 
 def plugins_of(node: Any) -> list[str]:
@@ -137,6 +91,7 @@ class _Checker:
             return
         self._value(value, hint, key)
         if hint in (Node, Node | None) and value is not None:
+            require_fitting_targets(value, key, plugins=self.plugins)
             self.node(value, key)
             if key in ("env", "algo", "network") and "_target_" not in value:
                 raise UserError(f"{key}._target_ is missing: which class should be built?")

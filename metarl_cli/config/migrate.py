@@ -1,15 +1,43 @@
 """Frozen configurations of earlier versions, brought up to the present one.
 
-A run stays evaluable when names change: what a version renamed or dropped stands here, and nowhere
-in the code that the settings are for.
+A run stays evaluable when names change: what a version renamed, dropped or began to require stands
+here, and nowhere in the code that the settings are for. A frozen config holds the number of its
+version; `STEPS[n]` leads from version n to n + 1, and one without a number is of version 0.
+A step that has been released is never changed: add another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-# Classes that moved, without the leading `metarl_cli.`
-MOVED = {
+from metarl_cli.core.errors import UserError
+
+VERSION_KEY = "version"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one version changed.
+
+    A holder of settings is a class, by its path after the step and without the leading
+    `metarl_cli.`, or a section by its place, such as `budget`.
+
+    Args:
+        moved: old path of a class -> new one.
+        renamed: holder -> {old key: new key}.
+        required: holder -> {key: what a config without it, or with null, meant}.
+        dropped: holder -> {key: the only value that later code can still do}.
+    """
+
+    moved: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    required: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dropped: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+_ROOMS = {
     "algorithms.dream.Bottleneck": "algorithms.dream.dream.Bottleneck",
     "algorithms.dream.Dream": "algorithms.dream.dream.DREAM",
     "algorithms.hyperx.Exploration": "algorithms.varibad.hyperx.Exploration",
@@ -43,19 +71,68 @@ MOVED = {
     "envs.tabular_mdp.TabularMDP": "envs.tabular.tabular_mdp.TabularMDP",
 }
 
+STEPS: tuple[Step, ...] = (
+    Step(
+        moved=_ROOMS,
+        required={
+            "algorithms.varibad.varibad.VariBAD": {"bounded_mean": False},
+            "algorithms.varibad.hyperx.HyperX": {"bounded_mean": False},
+            "algorithms.varibad.varibad.Elbo": {"state_weight": 0.0, "warmup_steps": 0},
+            "learners.ppo.PPO": {"learning_rate_decay": 1.0},
+        },
+    ),
+)
 
-def migrate(values: Any) -> Any:
-    """Return the settings of a frozen config under the names they have now."""
-    if isinstance(values, list):
-        return [migrate(item) for item in values]
-    if not isinstance(values, dict):
-        return values
-    return {
-        key: _present_name(item) if key == "_target_" else migrate(item)
-        for key, item in values.items()
+
+def migrate(values: Mapping[str, Any], steps: Sequence[Step] = STEPS) -> dict[str, Any]:
+    """Return the settings of a frozen config as the present version would have frozen them."""
+    settings = dict(values)
+    version = settings.pop(VERSION_KEY, 0)
+    if type(version) is not int or not 0 <= version <= len(steps):
+        raise UserError(
+            f"this config is of version {version}, but this metarl knows versions up to "
+            f"{len(steps)}: use a later one"
+        )
+    for step in steps[version:]:
+        settings = _through(settings, step, "")
+    return settings
+
+
+def _through(tree: Any, step: Step, place: str) -> Any:
+    if isinstance(tree, list):
+        return [_through(item, step, place) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    settings = {
+        key: _through(item, step, f"{place}.{key}".lstrip(".")) for key, item in tree.items()
     }
+    holders = [place]
+    if "_target_" in settings:
+        prefix, _, name = str(settings["_target_"]).partition(".")
+        name = step.moved.get(name, name) if prefix == "metarl_cli" else ""
+        if name:
+            settings["_target_"] = f"{prefix}.{name}"
+        holders.append(name)
+    for holder in holders:
+        _rename(settings, step.renamed.get(holder, {}))
+        _require(settings, step.required.get(holder, {}))
+        _drop(settings, step.dropped.get(holder, {}), place)
+    return settings
 
 
-def _present_name(target: Any) -> Any:
-    prefix, _, name = str(target).partition(".")
-    return f"{prefix}.{MOVED.get(name, name)}"
+def _rename(settings: dict[str, Any], names: Mapping[str, str]) -> None:
+    for old, new in names.items():
+        if old in settings:
+            settings[new] = settings.pop(old)
+
+
+def _require(settings: dict[str, Any], meanings: Mapping[str, Any]) -> None:
+    for key, meaning in meanings.items():
+        if settings.get(key) is None:
+            settings[key] = meaning
+
+
+def _drop(settings: dict[str, Any], possible: Mapping[str, Any], place: str) -> None:
+    for key, only in possible.items():
+        if (value := settings.pop(key, only)) != only:
+            raise UserError(f"{place}.{key}={value} of this run is no longer possible, only {only}")

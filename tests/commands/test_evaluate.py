@@ -182,6 +182,31 @@ def test_config_of_a_stranger_runs_nothing(
     assert not Path("witness").exists()
 
 
+@pytest.mark.parametrize("place", ["algo.trpo", "algo.inner_lr", "env.horizon", "network"])
+def test_logger_in_the_config_of_a_stranger_touches_no_file(
+    run: Path, capsys: pytest.CaptureFixture, place: str
+) -> None:
+    Path("precious").write_text("all that I have")
+    logger = {"_target_": "metarl_cli.loggers.jsonl.JsonlLogger", "path": "precious"}
+    group, _, key = place.partition(".")
+    change_config(lambda config: (config[group] if key else config).update({key or group: logger}))
+    for command in (["eval", f"checkpoint={run}"], ["train", f"resume={run}"]):
+        assert main(command) == 2
+        assert f"{place}._target_" in one_line(capsys)
+    assert Path("precious").read_text() == "all that I have"
+
+
+def test_config_of_a_stranger_reads_no_environment(
+    run: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METARL_SECRET", "hunter2")
+    change_config(lambda config: config.update(device="${oc.env:METARL_SECRET}"))
+    assert main(["eval", f"checkpoint={run}"]) == 2
+    line = one_line(capsys)
+    assert "no interpolation" in line
+    assert "hunter2" not in line
+
+
 def test_result_is_shown_even_if_it_cannot_be_written(
     run: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 
 from metarl_cli.config import schema
 from metarl_cli.config.build import build
-from metarl_cli.config.check import check, locate
+from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import BenchConfig
+from metarl_cli.config.targets import locate
 from metarl_cli.core.paths import conf_dir
 
 GROUPS = ("env", "algo", "network", "budget", "experiment", "logger")

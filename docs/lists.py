@@ -16,7 +16,6 @@ from metarl_cli.commands.frozen import load_config
 from metarl_cli.commands.listing import description
 from metarl_cli.config.build import flatten
 from metarl_cli.config.compose import compose, options_of
-from metarl_cli.core.paths import conf_dir
 from metarl_cli.reports.tables import reference_table
 from metarl_cli.runtime.runs import RunFolder
 
@@ -40,7 +39,7 @@ def _options_table(group: str) -> str:
     """Return a row for each file of a group of `conf/`: the first line of its header."""
     rows = [f"| {GROUPS[group]} `{group}=` | what it is |", "|---|---|"]
     for option in options_of(group):
-        first = description(conf_dir() / group / f"{option}.yaml").partition("\n")[0]
+        first = description(f"{group}/{option}").partition("\n")[0]
         rows.append(f"| `{option}` | {first.rstrip('.')} |")
     return "\n".join(rows) + "\n"
 

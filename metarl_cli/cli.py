@@ -61,12 +61,16 @@ COMMANDS = {
         "show what there is           envs | algos | networks | experiments | runs | env=NAME",
     ),
     "gallery": Command(
-        "metarl_cli.commands.gallery:main",
-        "pictures of all environments --to outputs/gallery",
+        "metarl_cli.commands.gallery:run",
+        "pictures of all environments to=outputs/gallery",
+        "gallery",
+        schema.GalleryConfig,
     ),
     "publish": Command(
-        "metarl_cli.commands.publish:main",
-        "small copy of a run          latest --to outputs/reference/NAME",
+        "metarl_cli.commands.publish:run",
+        "small copy of a run          checkpoint=latest to=outputs/reference/NAME",
+        "publish",
+        schema.PublishConfig,
     ),
 }
 RESUME = Command(

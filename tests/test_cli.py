@@ -35,6 +35,14 @@ def test_help_is_quick_and_imports_nothing_heavy(metarl: Run) -> None:
     assert elapsed_s < 2.0  # 0.1 s on an idle machine
 
 
+def test_help_offers_the_groups_that_can_be_chosen_and_shows_what_would_run(metarl: Run) -> None:
+    shown = metarl("train", "experiment=maml/point_nav", "budget=smoke", "--help").stdout
+    groups = [line.partition(":")[0] for line in shown.splitlines() if ": " in line]
+    assert {"algo", "budget", "env", "logger", "network", "experiment/maml"} <= set(groups)
+    assert not {"learner", "robot", "tasks"} & set(groups)
+    assert "\nbudget:\n  env_steps: 1\n" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from omegaconf import DictConfig
 from rich.console import Console
 
 from metarl_cli.commands.make import make_vector_env
 from metarl_cli.config.compose import compose, options_of
+from metarl_cli.core.errors import writing_into
 from metarl_cli.reports.gallery import Picture, gallery_figure
 
-GALLERY = Path("outputs/gallery")
 COLUMNS = 4  # pictures per row: so many tasks of each environment,
 LARGE_FAMILY = 4  # or one task only, in families with more environments than this
 MOST_NUMBERS = 2  # task parameters that fit in a caption
 
 
-def main(argv: Sequence[str]) -> int:
+def run(cfg: DictConfig) -> int:
     """Draw all environments, a moment after the start."""
-    parser = argparse.ArgumentParser(prog="metarl gallery", description=__doc__)
-    parser.add_argument("--to", type=Path, default=GALLERY, help=f"default: {GALLERY}")
-    arguments = parser.parse_args(argv)
-    arguments.to.mkdir(parents=True, exist_ok=True)
+    folder = Path(cfg.to)
+    with writing_into(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     families = defaultdict(list)
     for name in options_of("env"):
         families[_family_of(name)].append(name)
     for family, names in families.items():
         each = COLUMNS if len(names) <= LARGE_FAMILY else 1
         pictures = [picture for name in names for picture in _pictures(name, each)]
-        path = arguments.to / f"{family}.png"
+        path = folder / f"{family}.png"
         gallery_figure(pictures, path, columns=COLUMNS)
         Console().print(f"{path}: {', '.join(names)}", soft_wrap=True)
     return 0

@@ -21,7 +21,7 @@ from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import BenchConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.paths import conf_dir
+from metarl_cli.core.plugins import conf_file
 from metarl_cli.core.words import suggest
 
 GROUPS = {"envs": "env", "algos": "algo", "networks": "network", "experiments": "experiment"}
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def description(path: Path) -> str:
-    """Return a YAML file's comment header, without `#` and Hydra's package lines."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+def description(option: str) -> str:
+    """Return the comment header of a YAML such as `env/nav2d`, without `#` and package lines."""
+    path, lines = conf_file(f"{option}.yaml"), []
+    for line in path.read_text(encoding="utf-8").splitlines() if path else []:
         if not line.startswith("#"):
             break
         if "@package" not in line:
@@ -78,7 +78,7 @@ def _options_table(title: str) -> Table:
     group = GROUPS[title]
     table = _table(title, group, "what it is")
     for option in options_of(group):
-        text = description(conf_dir() / group / f"{option}.yaml")
+        text = description(f"{group}/{option}")
         table.add_row(option, text.partition("\n")[0])
     return table
 
@@ -141,7 +141,7 @@ def _show_env(console: Console, name: str) -> None:
     finally:
         env.close()
     table = _table(f"env={name}", "what", "value")
-    table.add_row("", escape(description(conf_dir() / "env" / f"{name}.yaml")))
+    table.add_row("", escape(description(f"env/{name}")))
     table.add_row("", escape(_summary(cfg.env)))
     for what, value in facts.items():
         table.add_row(what, escape(value))

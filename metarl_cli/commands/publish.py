@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.console import Console
 
 from metarl_cli.buffers.trials import TrialBuffer
@@ -29,24 +28,18 @@ MOST_ROWS = 500
 REFERENCE = Path("outputs/reference")
 
 
-def main(argv: Sequence[str]) -> int:
+def run(cfg: DictConfig) -> int:
     """Copy config, thinned record, eval.json and the checkpoint it measured; draw the curves."""
-    parser = argparse.ArgumentParser(prog="metarl publish", description=__doc__)
-    parser.add_argument(
-        "run", nargs="?", help="run folder, or `latest`; without it, only the table"
-    )
-    parser.add_argument("--to", type=Path, help="default: outputs/reference/<env>-<algo>")
-    arguments = parser.parse_args(argv)
-    if arguments.run is None:
+    if cfg.checkpoint is None:
         Console(soft_wrap=True, markup=False).print(reference_table(REFERENCE))
         return 0
-    run, _ = find_checkpoint(arguments.run)
+    run, _ = find_checkpoint(cfg.checkpoint)
     meta = run.read_meta()
     if meta.get("status") != "finished" or not run.eval.is_file():
         raise UserError(f"{run.path} is not a finished run: it has no meta-test")
     if not run.record.is_file():
         raise UserError(f"{run.path} has no metrics.jsonl: it was trained without logger=jsonl")
-    target = arguments.to or REFERENCE / f"{meta['env']}-{meta['algo']}"
+    target = Path(cfg.to or REFERENCE / f"{meta['env']}-{meta['algo']}")
     _copy(run, target)
     Console().print(f"published {run.path} in {target}", soft_wrap=True)
     return 0

@@ -13,8 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from metarl_cli.config.sources import groups_of, our_sources
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import conf_dir
+from metarl_cli.core.plugins import conf_dirs, conf_file
 from metarl_cli.core.words import one_line, suggest
 
 # Hydra lets a few raw errors through, e.g. TypeError for `env=[1,2]`.
@@ -46,7 +48,7 @@ def explain(error: BaseException, config_name: str, overrides: Sequence[str]) ->
     if found := UNPARSED.search(text):
         return f"cannot read {found['text']!r}: settings are written key=value"
     if "Config group override must be" in text:
-        return _odd_choice(overrides)
+        return _odd_choice(config_name, overrides)
     if "Ambiguous value for argument" in text:
         return f"several values need a sweep, add -m: {text.strip().splitlines()[0]}"
     return one_line(error).partition(" See https://")[0]
@@ -54,14 +56,17 @@ def explain(error: BaseException, config_name: str, overrides: Sequence[str]) ->
 
 def options_of(group: str) -> list[str]:
     """List the options of a config group, also those in sub-folders (`article/claim`)."""
-    folder = conf_dir() / group
-    files = folder.rglob("*.yaml")
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
+    found = {
+        path.relative_to(conf / group).with_suffix("").as_posix()
+        for conf in conf_dirs()
+        for path in (conf / group).rglob("*.yaml")
+    }
+    return sorted(found)
 
 
 def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
     """Initialise Hydra on our conf folder; put back whatever program was running."""
-    with _own_hydra():
+    with our_sources(config_name, overrides), _own_hydra():
         return hydra.compose(config_name, list(overrides))
 
 
@@ -82,22 +87,20 @@ def _unknown_option(group: str, option: str) -> str:
     return f"there is no {group}={option}.{suggest(option, options)}{listing}"
 
 
-def _odd_choice(overrides: Sequence[str]) -> str:
+def _odd_choice(config_name: str, overrides: Sequence[str]) -> str:
     """Name the override that gives a config group something else than the name of an option."""
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        if key in _groups() or not key.isidentifier():
+        if key in groups_of(config_name) or not key.isidentifier():
             return f"cannot read {key}={value}: a group takes the name of an option, env=point_nav"
     return "a group takes the name of an option, as in env=point_nav"
 
 
 def _unknown_key(wrong: str, config_name: str, overrides: Sequence[str]) -> str:
-    options = [*_known_keys(config_name, overrides), *_groups()]
+    options = {*_known_keys(config_name, overrides), *groups_of(config_name)} - {wrong}
+    if any((conf / wrong).is_dir() for conf in conf_dirs()):
+        return f"{wrong} cannot be chosen here: its options are parts that other configs include"
     return f"unknown key {wrong}.{suggest(wrong, options)}"
-
-
-def _groups() -> list[str]:
-    return [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
 
 
 def _known_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
@@ -114,7 +117,7 @@ def _group_choices(overrides: Sequence[str]) -> list[str]:
     chosen = []
     for override in overrides:
         group, equals, option = override.lstrip("+").partition("=")
-        if equals and (conf_dir() / group / f"{option}.yaml").is_file():
+        if equals and conf_file(f"{group}/{option}.yaml"):
             chosen.append(override)
     return chosen
 

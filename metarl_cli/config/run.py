@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import FAILURES, explain
+from metarl_cli.config.sources import our_sources
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.paths import conf_dir
 
@@ -51,7 +52,8 @@ def run_hydra(
     sys.argv = ["metarl", *arguments]
     program = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
     try:
-        program(task)()
+        with our_sources(config_name, arguments):
+            program(task)()
     except FAILURES as error:
         if crashed:  # inside the command, after its config was found right: a defect of ours
             raise

@@ -114,5 +114,20 @@ class BenchConfig:
     network: Node | None = None
 
 
+@dataclass
+class PublishConfig:
+    """Root of `metarl publish`."""
+
+    checkpoint: str | None
+    to: str | None
+
+
+@dataclass
+class GalleryConfig:
+    """Root of `metarl gallery`."""
+
+    to: str
+
+
 # Sub-sections of open groups that other parts of the program read, not the class itself.
 SECTIONS: dict[str, type] = {"tasks": TasksConfig, "meta_test": MetaTestConfig}

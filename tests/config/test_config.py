@@ -115,6 +115,8 @@ def test_compose_works_inside_a_running_hydra_program(tmp_path: Path) -> None:
         (["algo.inner_lr=abc"], "algo.inner_lr must be a number, got 'abc'"),
         (["algo.inner_lr=nan"], "algo.inner_lr must be a number, got nan"),
         (["env=point_nav,cheetah_vel"], "add -m"),
+        (["learner=ppo"], "learner cannot be chosen here"),
+        (["robot=ant"], "robot cannot be chosen here"),
         (["algo=null"], "a group takes the name of an option"),
         (["seed"], "settings are written key=value"),
     ],

@@ -17,6 +17,7 @@ from metarl_cli.config.build import build
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import BenchConfig
+from metarl_cli.config.sources import groups_of
 from metarl_cli.config.targets import locate
 from metarl_cli.core.paths import conf_dir
 
@@ -28,6 +29,8 @@ ROOTS = {
     "film": schema.FilmConfig,
     "resume": schema.ResumeConfig,
     "bench": schema.BenchConfig,
+    "publish": schema.PublishConfig,
+    "gallery": schema.GalleryConfig,
 }
 
 MISSING = {"eval": ["checkpoint=x"], "film": ["checkpoint=x"], "resume": ["resume=x"]}
@@ -76,7 +79,7 @@ def test_primary_config_has_exactly_the_keys_of_its_schema(root: str) -> None:
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize("choice", ["", "env=point_nav"])
 def test_hydra_node_resolves_for_single_runs_and_sweeps(root: str, choice: str) -> None:
-    values = MISSING.get(root, [choice] if choice else [])
+    values = MISSING.get(root, [choice] if choice and groups_of(root) else [])
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = hydra.compose(root, [*values, "hydra.job.num=3"], return_hydra_config=True)
     folders = [cfg.hydra.run.dir, cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir]
@@ -124,3 +127,28 @@ def test_experiment_overrides_groups_and_values_and_the_command_line_wins(user_c
     assert preset.budget.env_steps == 3_000_000
     changed = compose("train", [user_conf, "experiment=paper/claim", "seed=8", "network=mlp"])
     assert (changed.seed, changed.network.hidden) == (8, [64, 64])
+
+
+@pytest.mark.parametrize("budget", ["smoke", "short"])
+@pytest.mark.parametrize("experiment", options_of("experiment")[::5])
+def test_budget_named_beside_an_experiment_is_trained(experiment: str, budget: str) -> None:
+    plain = compose("train", [f"budget={budget}"]).budget
+    cfg = compose("train", [f"experiment={experiment}", f"budget={budget}"])
+    assert cfg.budget == plain
+    changed = [f"experiment={experiment}", f"budget={budget}", "budget.eval_every=7"]
+    assert compose("train", changed).budget == {**plain, "eval_every": 7}
+
+
+def test_network_named_beside_an_experiment_or_algorithm_has_its_own_sizes() -> None:
+    assert compose("train", ["experiment=pearl/cheetah_vel"]).network.hidden == [256, 256]
+    assert compose("train", ["algo=pearl"]).network.hidden == [300, 300, 300]
+    plain = compose("train", ["network=transformer"]).network
+    for preset in ("experiment=pearl/cheetah_vel", "experiment=varibad/gridnavi", "algo=pearl"):
+        assert compose("train", [preset, "network=transformer"]).network == plain
+
+
+def test_logger_and_algorithm_named_beside_an_experiment_win(user_conf: str) -> None:
+    preset = [user_conf, "experiment=paper/claim"]
+    assert list(compose("train", [*preset, "logger=[jsonl]"]).logger) == ["jsonl"]
+    assert compose("train", [*preset, "env=nav2d"]).env == compose("train", ["env=nav2d"]).env
+    assert compose("train", [*preset, "budget=smoke"]).budget.env_steps == 1

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout, one_group
 from metarl_cli.networks.actor_critic import ActorCritic
@@ -39,9 +39,13 @@ class MultitaskPPO:
         self.model = ActorCritic(spec, network, initial_std=initial_std, context_dim=context_dim)
         self.optimizer = ppo.optimizer(self.model)
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """The model and its optimiser."""
         return {"model": self.model, "optimizer": self.optimizer}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """Nothing is kept."""
+        return {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> None:
         """Remember nothing."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout, one_group
 from metarl_cli.networks.memory import State
@@ -43,9 +43,13 @@ class RL2:
         self.model = RecurrentActorCritic(spec, network, initial_std=initial_std)
         self.optimizer = ppo.optimizer(self.model)
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """The model and its optimiser."""
         return {"model": self.model, "optimizer": self.optimizer}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """Nothing is kept."""
+        return {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
         """An empty memory for each environment: they do not share what they learn."""

@@ -15,7 +15,7 @@ import torch
 
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.protocols import Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO, Rollout
 from metarl_cli.networks.actor_critic import ActorCritic, stack_copies
@@ -49,9 +49,13 @@ class ScratchPPO:
         if self.untrained.encoder.image is not None:
             raise UserError("scratch_ppo: image observations are not supported")
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """The initialisation shared by all tasks, as drawn."""
         return {"untrained": self.untrained}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """Nothing is kept."""
+        return {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> Learners:
         """A fresh copy of the untrained model for each task."""

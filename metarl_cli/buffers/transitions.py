@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_cli.buffers.undo import UndoLog
 from metarl_cli.core.checks import require_positive
 
 Transitions = dict[str, Tensor]  # by name, `[..., width]` each
@@ -33,6 +34,8 @@ class TaskReplay:
         self.counts = torch.zeros(num_tasks, dtype=torch.long, device="cpu")  # in each ring
         self._next = torch.zeros_like(self.counts)
         self._rows = torch.empty(0, device="cpu")  # [num_tasks, capacity, width]
+        self._undo = UndoLog()
+        self.mark()
 
     def add(self, task: Tensor, transitions: Transitions) -> None:
         """Store transitions `[M, width]` of the tasks `[M]`, earlier ones first."""
@@ -61,17 +64,30 @@ class TaskReplay:
         """Memory of the transitions stored so far."""
         return 4 * int(self.counts.sum()) * sum(self.widths.values())
 
+    def mark(self) -> None:
+        """Note where the rings stand."""
+        self._undo.clear()
+        self._marked = (self.counts, self._next)
+
+    def rollback(self) -> None:
+        """Take out what was added since the last mark and put back what it wrote over."""
+        self.counts, self._next = self._marked
+        self._undo.restore(self._rows)
+
     def state_dict(self) -> dict[str, Any]:
-        """Return all stored transitions, ring after ring."""
-        state = {
+        """Return all stored transitions, one tensor `[count, width]` for each ring.
+
+        On the CPU they share memory with the replay.
+        """
+        rings = self._rows.cpu().numpy() if self._rows.numel() else np.zeros(0)
+        filled = [ring[:num] for ring, num in zip(rings, self.counts.tolist(), strict=False)]
+        return {
             "capacity": self.capacity,
-            "counts": self.counts.clone(),
-            "next": self._next.clone(),
+            "counts": self.counts,
+            "next": self._next,
+            # Not slices of one tensor, which would be saved with all that is not filled.
+            "rings": [torch.from_numpy(ring) for ring in filled],
         }
-        if self._rows.numel():
-            task, slot = (x.to(self._rows.device) for x in self._filled())
-            state["rows"] = self._rows[task, slot]
-        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned; what was published without experience has none."""
@@ -82,26 +98,28 @@ class TaskReplay:
                 f"capacity of the replay: got {self.capacity}, it was saved with {saved}"
             )
         self.counts, self._next = state["counts"].clone(), state["next"].clone()
-        if "rows" in state:
-            self._rows = torch.empty(0, device="cpu")
-            self._write(*self._filled(), state["rows"])
-
-    def _filled(self) -> tuple[Tensor, Tensor]:
-        """Task and slot of all that is stored."""
-        task = torch.repeat_interleave(torch.arange(self.num_tasks, device="cpu"), self.counts)
-        return task, _count_up(self.counts)
+        for task, ring in enumerate(state["rings"]):
+            self._allocate(ring)
+            self._rows[task, : len(ring)] = ring
+        self.mark()
 
     def _write(self, task: Tensor, slot: Tensor, rows: Tensor) -> None:
-        device = rows.device
-        if not self._rows.numel():
-            shape = (self.num_tasks, self.capacity, rows.shape[-1])
-            # NumPy's zeros take no memory before they are written to, torch's do.
-            lazy = device.type == "cpu"
-            self._rows = (
-                torch.from_numpy(np.zeros(shape, np.float32)) if lazy else rows.new_zeros(shape)
-            )
-        self._rows = self._rows.to(device)  # a loaded replay comes from the CPU
-        self._rows[task.to(device), slot.to(device)] = rows
+        self._allocate(rows)
+        self._rows = self._rows.to(rows.device)  # a loaded replay comes from the CPU
+        place = (task.to(rows.device), slot.to(rows.device))
+        self._undo.keep(self._rows, place)
+        self._rows[place] = rows
+
+    def _allocate(self, rows: Tensor) -> None:
+        """Make room for transitions like these `[..., width]`, unless there is."""
+        if self._rows.numel():
+            return
+        shape = (self.num_tasks, self.capacity, rows.shape[-1])
+        # NumPy's zeros take no memory before they are written to, torch's do.
+        if rows.device.type == "cpu":
+            self._rows = torch.from_numpy(np.zeros(shape, np.float32))
+        else:
+            self._rows = rows.new_zeros(shape)
 
 
 def _count_up(counts: Tensor) -> Tensor:

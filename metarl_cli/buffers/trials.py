@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metarl_cli.buffers.undo import UndoLog, put
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import TimeStep, Trajectory
@@ -46,6 +47,8 @@ class TrialBuffer:
         self.capacity, self.length = capacity, length
         self.num = self._next = 0
         self._stored: Record = {}  # [capacity, length, ...], allocated by the first trial
+        self._undo = UndoLog()
+        self.mark()
 
     def add(self, trials: Record) -> None:
         """Store trials `[T, B, ...]`, always of the same names and sizes."""
@@ -53,19 +56,23 @@ class TrialBuffer:
         def allocate(x: Tensor) -> Tensor:
             return x.new_zeros(self.capacity, self.length, *x.shape[2:])
 
-        def write(stored: Tensor, x: Tensor) -> Tensor:
-            stored = stored.to(x.device)  # a loaded store comes from the CPU
+        def filled_up(x: Tensor) -> Tensor:
             newest = x[:, -self.capacity :].transpose(0, 1)
-            rows = (self._next + torch.arange(len(newest), device=x.device)) % self.capacity
-            stored[rows, : len(x)] = newest
-            stored[rows, len(x) :] = 0
-            return stored
+            out = newest.new_zeros(len(newest), self.length, *newest.shape[2:])
+            out[:, : newest.shape[1]] = newest
+            return out
 
         if not self._stored:
             self._require_room(trials)
             self._stored = tree.tree_map(allocate, trials)
-        self._stored = tree.tree_map(write, self._stored, trials)
-        count = min(next(iter(_leaves(trials))).shape[1], self.capacity)
+        first = _leaves(trials)[0]
+        self._stored = tree.tree_map(
+            lambda x: x.to(first.device), self._stored
+        )  # loaded: on the CPU
+        count = min(first.shape[1], self.capacity)
+        rows = (self._next + torch.arange(count, device=first.device)) % self.capacity
+        self._undo.keep(self._stored, rows)
+        put(self._stored, rows, tree.tree_map(filled_up, trials))
         self._next = (self._next + count) % self.capacity
         self.num = min(self.num + count, self.capacity)
 
@@ -82,9 +89,23 @@ class TrialBuffer:
         rows = torch.randint(self.num, (num,))
         return tree.tree_map(lambda x: x[rows.to(x.device)].transpose(0, 1), self._stored)
 
+    def mark(self) -> None:
+        """Note where the ring stands."""
+        self._undo.clear()
+        self._marked = (self.num, self._next)
+
+    def rollback(self) -> None:
+        """Take out what was added since the last mark and put back what it wrote over."""
+        self.num, self._next = self._marked
+        self._undo.restore(self._stored)
+
     def state_dict(self) -> dict[str, Any]:
-        """Return all stored trials."""
-        stored = tree.tree_map(lambda x: x[: self.num].clone(), self._stored)
+        """Return all stored trials; on the CPU they share memory with the buffer."""
+
+        def filled(x: Tensor) -> Tensor:  # not a slice, which would be saved with all the rest
+            return torch.from_numpy(x.cpu().numpy()[: self.num])
+
+        stored = tree.tree_map(filled, self._stored)
         return {"num": self.num, "next": self._next, "stored": stored}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -97,6 +118,7 @@ class TrialBuffer:
 
         self.num, self._next = state["num"], state["next"]
         self._stored = tree.tree_map(whole, state["stored"])
+        self.mark()
 
 
 def _leaves(record: Record) -> list[Tensor]:

@@ -69,8 +69,8 @@ def load_agent(
 
 
 def restore(algorithm: Algorithm, state: dict[str, Any], source: str) -> None:
-    """Put the parts of a checkpoint into an algorithm; a UserError if they do not fit."""
-    parts, saved = algorithm.parts(), state["parts"]
+    """Give an algorithm what a checkpoint has learned; a UserError if it does not fit."""
+    parts, saved = algorithm.learned(), state["learned"]
     if not isinstance(saved, dict) or saved.keys() != parts.keys():
         held = ", ".join(map(str, saved)) if isinstance(saved, dict) else "no parts"
         raise UserError(

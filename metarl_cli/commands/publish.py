@@ -9,7 +9,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.buffers.trials import TrialBuffer
 from metarl_cli.core.errors import UserError
 from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.reports.figures import run_figure
@@ -66,9 +65,10 @@ def _copy_checkpoint(path: Path, folder: Path) -> None:
     """Copy a checkpoint without stored experience: enough to measure it, and to train on afresh."""
     manifest = read_manifest(path.with_suffix(".json"))
     state = load_file(path, manifest)
-    empty = {"buffer": TrialBuffer(1, 1).state_dict(), "replay": {}, "context": {}}
-    state["parts"] |= {name: empty[name] for name in empty.keys() & state["parts"].keys()}
     assert manifest is not None  # or `load_file` would have refused
     CheckpointStore(folder).save(
-        state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score
+        state | {"experience": {}},
+        env_steps=manifest.env_steps,
+        iteration=manifest.iteration,
+        score=manifest.score,
     )

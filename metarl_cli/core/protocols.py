@@ -78,6 +78,20 @@ class Stateful(Protocol):
         """Restore what `state_dict` returned."""
 
 
+@runtime_checkable
+class Experience(Stateful, Protocol):
+    """What has been lived through: large, never copied and never searched for NaN.
+
+    Its `state_dict` may share memory with it.
+    """
+
+    def mark(self) -> None:
+        """Note where it stands: an iteration begins."""
+
+    def rollback(self) -> None:
+        """Return to the last mark: the iteration was given up, at any point of it."""
+
+
 class Algorithm(Agent, Protocol):
     """An agent that meta-learns; it owns the loop of its paper.
 
@@ -85,11 +99,17 @@ class Algorithm(Agent, Protocol):
     is given to train on, as `info/<key>`.
     """
 
+    num_tasks: int  # N of the meta-batch
+    envs_per_task: int  # E of the meta-batch
+
     def train_step(self, sampler: Sampler) -> Metrics | None:
         """Do one iteration and return its metrics; None if nothing is (left) to meta-train."""
 
-    def parts(self) -> Mapping[str, Stateful]:
-        """Name all that a checkpoint must hold."""
+    def learned(self) -> Mapping[str, Stateful]:
+        """Name what was learned, optimisers included: small, copied before every iteration."""
+
+    def experience(self) -> Mapping[str, Experience]:
+        """Name what is learned from again and again: replay, trials; often nothing."""
 
 
 @runtime_checkable

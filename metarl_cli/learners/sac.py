@@ -23,7 +23,7 @@ from metarl_cli.networks.soft_actor_critic import SoftActorCritic
 
 
 @dataclass
-class Experience:
+class Batch:
     """Transitions to learn from, `[M, ...]`."""
 
     inputs: Tensor  # what the critics see of the state; gradients flow back into it
@@ -79,7 +79,7 @@ class SAC:
         """Context in which networks compute in the chosen precision."""
         return autocast(self.precision, device)
 
-    def losses(self, model: SoftActorCritic, data: Experience) -> dict[str, Tensor]:
+    def losses(self, model: SoftActorCritic, data: Batch) -> dict[str, Tensor]:
         """Losses whose sum is to be minimised, and what is worth knowing, as `sac/...` scalars.
 
         The gradient of the critics' loss reaches `data.inputs`, that of the policy's does not.

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 
 from metarl_cli.core.errors import RunError, UserError, writing_into
+from metarl_cli.runtime.checkpoint_schema import SCHEMA, to_present
 
-SCHEMA = 1
-STATE_KEYS = {"parts", "sampler", "random", "progress", "record", "identity"}
 ABANDONED = "abandoned"  # checkpoints that a resumed run went back behind
 
 
@@ -63,16 +62,18 @@ class CheckpointStore:
         best: bool = False,
     ) -> Path:
         """Write a checkpoint and prune old ones; on failure the earlier ones stay as they were."""
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        data = buffer.getvalue()
         path = self.folder / _name(env_steps)
-        digest = hashlib.sha256(data).hexdigest()
-        manifest = Manifest(path.name, digest, len(data), env_steps, iteration, score)
         try:
             self.folder.mkdir(exist_ok=True)  # but never the run folder, if that was removed
-            path.with_suffix(".json").unlink(missing_ok=True)  # never a manifest of other content
-            write_atomically(path, data)
+            with writing_atomically(path) as file:
+                stream = _HashingStream(file)
+                torch.save(dict(state), cast(BinaryIO, stream))
+                stream.check()
+                # Now the file changes its content: the manifest must not be that of the old one.
+                path.with_suffix(".json").unlink(missing_ok=True)
+            manifest = Manifest(
+                path.name, stream.digest.hexdigest(), stream.size, env_steps, iteration, score
+            )
             if best:  # before the checkpoint counts, or a crash here would lose that it was best
                 write_atomically(self.folder / "best.json", _encode(manifest))
             write_atomically(path.with_suffix(".json"), _encode(manifest))
@@ -133,22 +134,26 @@ def load_file(path: Path, manifest: Manifest | None = None) -> dict[str, Any]:
     """Load a checkpoint file; its manifest is looked for beside it if not given."""
     manifest = manifest or read_manifest(path.with_suffix(".json"))
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return _load_from(file, path, manifest)
     except OSError as error:
         raise UserError(f"cannot read checkpoint {path}: {error.strerror}") from error
+
+
+def _load_from(file: BufferedReader, path: Path, manifest: Manifest | None) -> dict[str, Any]:
     if manifest is None:
         raise UserError(f"{path} has no manifest beside it: not a checkpoint of metarl")
-    if manifest.schema != SCHEMA:
+    if not 1 <= manifest.schema <= SCHEMA:
         raise UserError(f"{path} has checkpoint format {manifest.schema}, expected {SCHEMA}")
-    if len(data) != manifest.size or hashlib.sha256(data).hexdigest() != manifest.sha256:
+    digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+    if size != manifest.size or digest != manifest.sha256:
         raise UserError(f"checkpoint {path} is damaged: its checksum does not match")
+    file.seek(0)
     try:
-        state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+        state = torch.load(file, weights_only=True, map_location="cpu")
+        return to_present(state, manifest.schema)
     except Exception as error:  # a foreign file can provoke anything
         raise UserError(f"{path} does not hold a checkpoint of metarl") from error
-    if not isinstance(state, dict) or not state.keys() >= STATE_KEYS:
-        raise UserError(f"{path} does not hold a checkpoint of metarl")
-    return state
 
 
 def read_manifest(path: Path) -> Manifest | None:
@@ -161,12 +166,47 @@ def read_manifest(path: Path) -> Manifest | None:
     return manifest if own and manifest.consistent else None
 
 
+class _HashingStream:
+    """A file that is written once, from front to back, with its checksum.
+
+    Its writer, in C++, must not see an exception pass: what went wrong is kept for `check`.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest, self.size = file, hashlib.sha256(), 0
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        if self.error is None:
+            try:
+                self.file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that at any moment either the old or the new content is there in full."""
+    with writing_atomically(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to that takes the place of `path` when all went well."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

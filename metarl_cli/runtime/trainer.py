@@ -67,7 +67,9 @@ class Trainer:
         """
         try:
             while not self._finished:
-                self._boundary = tree.clone(self.state())
+                self._boundary = tree.clone(self._small_state())
+                for kept in self.algorithm.experience().values():
+                    kept.mark()
                 with interruption.interruptible():
                     metrics, result = self._iterate()
                 self._settle(metrics, result)
@@ -76,7 +78,9 @@ class Trainer:
             # what is saved is the copy; of this object only the counters are used from here on.
             self.sampler.load_state_dict(self._boundary["sampler"])
             self.progress = Progress(**self._boundary["progress"])
-            self._save(self._boundary)
+            for kept in self.algorithm.experience().values():
+                kept.rollback()
+            self._save(self._boundary | self._experience())
             raise
         self._save()
 
@@ -88,8 +92,17 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return all that a bit-exact continuation needs."""
+        return self._small_state() | self._experience()
+
+    def _experience(self) -> dict[str, Any]:
+        kept = self.algorithm.experience()
+        return {"experience": {name: part.state_dict() for name, part in kept.items()}}
+
+    def _small_state(self) -> dict[str, Any]:
+        """All but the experience, which is never copied."""
+        learned = self.algorithm.learned()
         return {
-            "parts": {name: part.state_dict() for name, part in self.algorithm.parts().items()},
+            "learned": {name: part.state_dict() for name, part in learned.items()},
             "sampler": self.sampler.state_dict(),
             "random": random_state(),
             "progress": vars(self.progress).copy(),
@@ -99,8 +112,7 @@ class Trainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
-        for name, part in self.algorithm.parts().items():
-            part.load_state_dict(state["parts"][name])
+        load_algorithm(self.algorithm, state)
         self.sampler.load_state_dict(state["sampler"])
         self.progress = Progress(**state["progress"])
         restore_random_state(state["random"])
@@ -167,7 +179,7 @@ class Trainer:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise NonFiniteError(f"metric {name} is {value} in iteration {self._now}")
-        for name, part in self.algorithm.parts().items():
+        for name, part in self.algorithm.learned().items():
             if not _all_finite(part.state_dict()):
                 raise NonFiniteError(f"{name} has NaN or infinite numbers in iteration {self._now}")
 
@@ -178,6 +190,15 @@ class Trainer:
     @property
     def _now(self) -> int:
         return self.progress.iteration
+
+
+def load_algorithm(algorithm: Algorithm, state: dict[str, Any]) -> None:
+    """Give an algorithm what it has learned and experienced, as `Trainer.state` keeps it."""
+    for name, part in algorithm.learned().items():
+        part.load_state_dict(state["learned"][name])
+    for name, kept in algorithm.experience().items():
+        if name in state["experience"]:
+            kept.load_state_dict(state["experience"][name])
 
 
 def _all_finite(state: Any) -> bool:

@@ -79,10 +79,13 @@ class Bench:
     def run(self, trial=None, **settings):
         return self.sampler.run(self.algorithm, trial or self.trial(), **settings)
 
+    def kept(self):
+        return {**self.algorithm.learned(), **self.algorithm.experience()}
+
     def saved(self):
-        """All parts as they come back from a checkpoint file."""
+        """What was learned and experienced, as it comes back from a checkpoint file."""
         buffer = io.BytesIO()
-        torch.save({k: v.state_dict() for k, v in self.algorithm.parts().items()}, buffer)
+        torch.save({key: part.state_dict() for key, part in self.kept().items()}, buffer)
         buffer.seek(0)
         return torch.load(buffer, weights_only=True)
 
@@ -186,7 +189,7 @@ def test_saved_and_loaded_parts_act_the_same_and_train_on_the_same(name, obs, ac
     it.algorithm.train_step(it.sampler)
     other = bench(name, obs, action, seed=1)
     state = it.saved()
-    for key, part in other.algorithm.parts().items():
+    for key, part in other.kept().items():
         part.load_state_dict(state[key])
     other.sampler = bench(name, obs, action).sampler
     other.sampler.load_state_dict(it.sampler.state_dict())
@@ -196,6 +199,20 @@ def test_saved_and_loaded_parts_act_the_same_and_train_on_the_same(name, obs, ac
         results.append((each.algorithm.train_step(each.sampler), each.greedy_action()))
     assert results[0][0] == results[1][0] and results[0][1].equal(results[1][1])
     assert all_equal(it.saved(), other.saved())
+
+
+@every_pair
+def test_an_iteration_that_is_given_up_leaves_no_trace_in_experience(name, action):
+    it = bench(name, action=action)
+    for _ in range(3):
+        it.algorithm.train_step(it.sampler)
+        for kept in it.algorithm.experience().values():
+            kept.mark()
+    before = tree.clone({k: x.state_dict() for k, x in it.algorithm.experience().items()})
+    it.algorithm.train_step(it.sampler)
+    for kept in it.algorithm.experience().values():
+        kept.rollback()
+    assert all_equal({k: x.state_dict() for k, x in it.algorithm.experience().items()}, before)
 
 
 @every_case

@@ -44,7 +44,7 @@ def parameters(optimizer):
 @with_belief
 def test_policy_and_encoder_are_trained_by_different_optimisers(name):
     algorithm, _ = built(name)
-    parts = algorithm.parts()
+    parts = algorithm.learned()
     policy, model = parts["policy_optimizer"], parts["model_optimizer"]
     assert parameters(policy) == {id(p) for p in parts["policy"].parameters()}
     assert parameters(model) == {id(p) for p in parts["model"].parameters()}
@@ -69,7 +69,7 @@ def test_gradient_of_the_policy_does_not_reach_the_encoder(name):
 @with_belief
 def test_training_moves_encoder_decoder_and_policy(name):
     algorithm, sampler = built(name)
-    parts = algorithm.parts()
+    parts = algorithm.learned()
     before = {key: tree.clone(parts[key].state_dict()) for key in ("model", "policy")}
     algorithm.train_step(sampler)
     for key, saved in before.items():
@@ -111,7 +111,7 @@ def test_a_trial_keeps_its_belief_between_episodes_at_meta_test(name):
 @with_belief
 def test_each_model_update_learns_from_the_latest_trials(name):
     algorithm, sampler = built(name)
-    buffer = algorithm.parts()["buffer"]
+    buffer = algorithm.experience()["buffer"]
     for expected in (6, 8, 8):  # six trials an iteration, room for eight
         algorithm.train_step(sampler)
         assert buffer.num == expected

@@ -27,8 +27,7 @@ def replay(*batches, num_tasks=3, capacity=4):
 
 def ring(buffer, task):
     """The numbers stored of a task, in the order of its ring."""
-    before = int(buffer.counts[:task].sum())
-    return buffer.state_dict()["rows"][before : before + buffer.counts[task], 0].tolist()
+    return buffer.state_dict()["rings"][task][:, 0].tolist()
 
 
 def test_each_task_has_a_ring_of_its_own_in_the_order_of_arrival():
@@ -72,6 +71,22 @@ def test_saved_and_loaded_replay_goes_on_bit_for_bit():
         torch.manual_seed(0)
         samples.append(each.sample(torch.tensor([0, 2]), 20)["pair"])
     assert samples[0].equal(samples[1])
+
+
+def test_a_rollback_puts_back_what_was_written_over_since_the_mark():
+    buffer = replay([(0, 1), (0, 2), (0, 3), (2, 5)])
+    buffer.mark()
+    buffer.add(torch.tensor([0, 0, 1]), transitions(6, 7, 8))
+    buffer.add(torch.tensor([0]), transitions(9))
+    buffer.rollback()
+    assert [ring(buffer, task) for task in range(3)] == [[1, 2, 3], [], [5]]
+    buffer.add(torch.tensor([0, 0]), transitions(4, 10))
+    assert ring(buffer, 0) == [10, 2, 3, 4]
+
+
+def test_a_saved_state_takes_no_memory_of_its_own_and_only_what_is_filled():
+    rings = replay([(0, 1), (0, 2)], capacity=1000).state_dict()["rings"]
+    assert [ring.untyped_storage().nbytes() for ring in rings] == [2 * 3 * 4, 0, 0]
 
 
 def test_replay_saved_with_another_capacity_is_refused():

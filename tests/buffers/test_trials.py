@@ -23,7 +23,8 @@ def filled(*batches, capacity=4, length=2):
 
 def stored(buffer):
     """The number of each stored trial, in the order of the ring."""
-    return buffer.state_dict()["stored"]["x"][:, 0].tolist()
+    state = buffer.state_dict()["stored"]
+    return state["x"][:, 0].tolist() if state else []
 
 
 def test_trials_are_kept_in_the_order_in_which_they_came():
@@ -84,11 +85,25 @@ def test_a_saved_buffer_goes_on_like_the_original(batches):
     assert stored(restored) == stored(original) and restored.num == original.num
 
 
-def test_a_saved_state_does_not_change_with_the_buffer():
+@pytest.mark.parametrize("batches", [[], [[1, 2]], [[1, 2, 3], [4, 5]]], ids=len)
+def test_a_rollback_puts_back_what_was_written_over_since_the_mark(batches):
+    buffer = filled(*batches)
+    buffer.mark()
+    before = stored(buffer)
+    buffer.add(trials(6, 7, 8))
+    buffer.add(trials(9, 10))
+    buffer.rollback()
+    assert stored(buffer) == before
+    buffer.add(trials(6, 7, 8))
+    assert stored(buffer) == stored(filled(*batches, [6, 7, 8]))
+
+
+def test_a_saved_state_takes_no_memory_of_its_own_and_only_what_is_filled():
     buffer = filled([1])
-    state = buffer.state_dict()
+    state = buffer.state_dict()["stored"]["x"]
+    assert state.tolist() == [[1, 1]] and state.untyped_storage().nbytes() == 8
     buffer.add(trials(2, 3, 4, 5))
-    assert state["stored"]["x"].tolist() == [[1, 1]]
+    assert state.tolist() == [[5, 5]]
 
 
 def test_a_record_gives_back_the_steps_as_the_agent_saw_them():

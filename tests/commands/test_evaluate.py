@@ -238,6 +238,6 @@ def test_checkpoint_with_the_right_parts_of_wrong_form_is_one_line(
     store = CheckpointStore(run / "checkpoints")
     state = store.load_latest()[0]
     for parts in ({"policy": None}, {"policy": {}}, {"policy": {"x": torch.zeros(1)}}, {}, 5):
-        store.save(state | {"parts": parts}, env_steps=1000, iteration=9, best=True)
+        store.save(state | {"learned": parts}, env_steps=1000, iteration=9, best=True)
         assert main(["eval", f"checkpoint={run}"]) == 2
         assert "does not fit this configuration" in one_line(capsys)

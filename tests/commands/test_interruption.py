@@ -50,9 +50,9 @@ def assert_same_result(run: Path, whole: Path) -> None:
     """Compare everything but the clock, bit by bit."""
     assert rows(run) == rows(whole)
     one, other = final_state(run), final_state(whole)
-    assert one["parts"]["policy"].keys() == other["parts"]["policy"].keys()
-    for name, x in one["parts"]["policy"].items():
-        assert torch.equal(x, other["parts"]["policy"][name])
+    assert one["learned"]["policy"].keys() == other["learned"]["policy"].keys()
+    for name, x in one["learned"]["policy"].items():
+        assert torch.equal(x, other["learned"]["policy"][name])
     assert torch.equal(one["random"]["torch"], other["random"]["torch"])
     assert one["sampler"] == other["sampler"]
     results = [json.loads((folder / "eval.json").read_text()) for folder in (run, whole)]

@@ -34,7 +34,7 @@ def rows(run: Path = RUN) -> list[dict]:
 
 def policy(run: Path = RUN) -> dict[str, torch.Tensor]:
     newest = max(run.glob("checkpoints/ckpt-*.pt"))
-    return torch.load(newest, weights_only=True)["parts"]["policy"]
+    return torch.load(newest, weights_only=True)["learned"]["policy"]
 
 
 def test_run_leaves_everything_needed_to_repeat_and_judge_it(

@@ -4,7 +4,7 @@ import torch
 from gymnasium.spaces import Box
 
 from metarl_cli.core.types import EnvSpec
-from metarl_cli.learners.sac import SAC, Experience
+from metarl_cli.learners.sac import SAC, Batch
 from metarl_cli.networks.mlp import MLP
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
 
@@ -40,7 +40,7 @@ def experience(num=64, reward=None, terminated=1.0):
     """Steps from random states; the reward is best where the action equals the state."""
     state, action = 2 * torch.rand(num, 1) - 1, 2 * torch.rand(num, 1) - 1
     best = -(action - state).square().squeeze(-1)
-    return Experience(
+    return Batch(
         inputs=state,
         next_inputs=state,
         action=action,

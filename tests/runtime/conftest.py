@@ -47,7 +47,9 @@ def fingerprint(state: dict[str, Any]) -> str:
     """SHA-256 over all that a continuation depends on, the clock left out."""
     progress = {k: v for k, v in state["progress"].items() if k != "wall_s"}
     digest = hashlib.sha256()
-    for leaf in _leaves([state["parts"], state["sampler"], state["random"], progress]):
+    for leaf in _leaves(
+        [state["learned"], state["experience"], state["sampler"], state["random"], progress]
+    ):
         digest.update(leaf)
     return digest.hexdigest()
 

@@ -30,8 +30,8 @@ from metarl_cli.core.errors import RunError
 from metarl_cli.runtime.checkpoint import CheckpointStore
 
 def state(value, size):
-    rest = dict.fromkeys(("sampler", "random", "progress", "record", "identity"))
-    return {"parts": {"x": torch.full((size,), value)}, **rest}
+    rest = dict.fromkeys(("experience", "sampler", "random", "progress", "record", "identity"))
+    return {"learned": {"x": torch.full((size,), value)}, **rest}
 
 store = CheckpointStore(Path(sys.argv[1]), keep=1)
 store.save(state(1.0, 10), env_steps=10, iteration=1, best=True)
@@ -45,12 +45,12 @@ except RunError as error:
 
 
 def state(value: float = 1.0) -> dict:
-    rest = dict.fromkeys(("sampler", "random", "progress", "record", "identity"))
-    return {"parts": {"policy": {"weight": torch.full((3,), value)}}, **rest}
+    rest = dict.fromkeys(("experience", "sampler", "random", "progress", "record", "identity"))
+    return {"learned": {"policy": {"weight": torch.full((3,), value)}}, **rest}
 
 
 def value_of(loaded: dict) -> float:
-    return float(loaded["parts"]["policy"]["weight"][0])
+    return float(loaded["learned"]["policy"]["weight"][0])
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def test_full_disk_is_one_line_and_earlier_files_stay(tmp_path: Path) -> None:
     assert done.stdout.startswith("cannot write checkpoint")
     assert done.stdout.count("\n") == 1
     store = CheckpointStore(folder)
-    assert float(store.load_latest()[0]["parts"]["x"][0]) == 1.0
-    assert store.load(store.best())["parts"]["x"][0] == 1.0
+    assert float(store.load_latest()[0]["learned"]["x"][0]) == 1.0
+    assert store.load(store.best())["learned"]["x"][0] == 1.0
     assert not list(folder.glob(".*"))
 
 
@@ -170,7 +170,7 @@ def test_malicious_checkpoint_runs_nothing(store: CheckpointStore, tmp_path: Pat
     witness = tmp_path / "witness"
     attacks = [
         pickle.dumps(Malicious(witness), protocol=2),
-        torch_bytes({"parts": Malicious(witness)}),
+        torch_bytes({"learned": Malicious(witness)}),
     ]
     for data in attacks:
         path = write_with_manifest(store, data)
@@ -181,7 +181,7 @@ def test_malicious_checkpoint_runs_nothing(store: CheckpointStore, tmp_path: Pat
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"PK\x03\x04", b"\x80\x02.", b"hello", torch_bytes([1]), torch_bytes({"parts": {}})],
+    [b"", b"PK\x03\x04", b"\x80\x02.", b"hello", torch_bytes([1]), torch_bytes({"learned": {}})],
     ids=["empty", "zip", "pickle", "text", "list", "incomplete"],
 )
 def test_foreign_file_is_refused(store: CheckpointStore, data: bytes) -> None:
@@ -219,8 +219,8 @@ def test_manifest_of_another_file_or_form_does_not_count(
 
 def test_other_format_is_named(store: CheckpointStore) -> None:
     path = store.folder / "ckpt-000000000020.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
-    with pytest.raises(UserError, match="has checkpoint format 2, expected 1"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 3}))
+    with pytest.raises(UserError, match="has checkpoint format 3, expected 2"):
         load_file(path.with_suffix(".pt"))
 
 

@@ -27,9 +27,9 @@ def make_run(path: Path, *, env_steps: tuple[int, ...] = (10, 20), age_s: int = 
     run = RunFolder(path)
     run.config.write_text("seed: 0\n")
     store = run.store(keep=9)
-    rest = dict.fromkeys(("sampler", "random", "progress", "record", "identity"))
+    rest = dict.fromkeys(("experience", "sampler", "random", "progress", "record", "identity"))
     for number, steps in enumerate(env_steps):
-        state = {"parts": {"x": torch.zeros(1)}, **rest}
+        state = {"learned": {"x": torch.zeros(1)}, **rest}
         store.save(state, env_steps=steps, iteration=number, score=1.0, best=number == 0)
     for file in store.folder.glob("*.json"):
         stamp = 1_700_000_000 - age_s

@@ -57,6 +57,18 @@ def signal_in_rollout(run: Any, episode: int) -> None:
     run.trainer.sampler.run = counting
 
 
+def signal_in_update(run: Any) -> None:
+    """Send a signal when experience is sampled the next time: new one has been added then."""
+    kept = next(iter(run.parts.algorithm.experience().values()))
+    sample = kept.sample
+
+    def signalling(*args: Any) -> Any:
+        signal.raise_signal(signal.SIGUSR1)
+        return sample(*args)
+
+    kept.sample = signalling
+
+
 def train_until(run: Any, row: int) -> None:
     """Train until that row is written or there is nothing left to train, then leave by a signal."""
     after_row(run, row, stop)
@@ -112,6 +124,30 @@ def test_interrupted_iteration_is_taken_back_to_the_last_boundary(
     assert len(first.rows()) == finished_iterations
     second = tiny_run(tmp_path / "parts", checkpoint_every=10_000, resume=True)
     train(second)
+    assert second.rows() == whole.rows()
+    assert second.last() == whole.last()
+
+
+@pytest.mark.parametrize("algo", ["varibad", "pearl", "dream"])
+def test_experience_of_an_interrupted_iteration_is_taken_back(
+    tmp_path: Path, tiny_run: Make, algo: str
+) -> None:
+    # The rings are full: the interrupted iteration writes over what the one before has stored.
+    small = {
+        "varibad": ["algo.episodes=2", "algo.elbo.buffer_trials=5"],
+        "pearl": ["algo.replay_capacity=50", "algo.collection.warmup_steps=0"],
+        "dream": ["algo.q_learning.buffer_trials=6"],
+    }[algo]
+    settings = [algo, *QUICK.get(algo, QUICK["ppo"]), *small]
+    whole = tiny_run(tmp_path / "whole", *settings, env_steps=10**9)
+    train_until(whole, row=4)
+    first = tiny_run(tmp_path / "parts", *settings, env_steps=10**9)
+    after_row(first, 2, lambda: signal_in_update(first))
+    with pytest.raises(Interrupted):
+        train(first)
+    assert len(first.rows()) == 2
+    second = tiny_run(tmp_path / "parts", *settings, env_steps=10**9, resume=True)
+    train_until(second, row=4)
     assert second.rows() == whole.rows()
     assert second.last() == whole.last()
 
@@ -234,6 +270,6 @@ def test_validation_leaves_no_trace(tmp_path: Path, tiny_run: Make) -> None:
     for every in (1, 10**9):
         run = tiny_run(tmp_path / str(every), eval_every=every)
         train(run)
-        policies.append(run.store.load_latest()[0]["parts"]["policy"])
+        policies.append(run.store.load_latest()[0]["learned"]["policy"])
     often, rarely = policies
     assert all(torch.equal(often[name], rarely[name]) for name in often)

@@ -31,7 +31,7 @@ from metarl_cli.buffers.episodes import Episodes, as_episode_record, episodes_of
 from metarl_cli.buffers.trials import Record, TrialBuffer
 from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.errors import NonFiniteError, UserError
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.q_learning import QLearning, epsilon_greedy
@@ -123,14 +123,13 @@ class DREAM:
         )
         self.buffer = TrialBuffer(q_learning.buffer_trials, spec.horizon + 1)
 
-    def parts(self) -> Mapping[str, Stateful]:
-        """Networks, target networks, the optimiser and, if it is to be saved, the buffer."""
-        saved: dict[str, Stateful] = {
-            "model": self.model,
-            "targets": self.targets,
-            "optimizer": self.optimizer,
-        }
-        return saved | ({"buffer": self.buffer} if self.save_buffer else {})
+    def learned(self) -> Mapping[str, Stateful]:
+        """Networks, target networks and the optimiser."""
+        return {"model": self.model, "targets": self.targets, "optimizer": self.optimizer}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """The latest trials, unless checkpoints shall be small."""
+        return {"buffer": self.buffer} if self.save_buffer else {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> Phase:
         """Exploration with an empty memory; nobody is given f and no action is random."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from metarl_cli.algorithms.import_.actor_critic import InformedActorCritic
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.ppo import PPO, Rollout, one_group
@@ -67,9 +67,13 @@ class IMPORT:
         )
         self.optimizer = ppo.optimizer(self.model)
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """The model and its optimiser."""
         return {"model": self.model, "optimizer": self.optimizer}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """Nothing is kept."""
+        return {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> Knowledge:
         """Empty memories; nobody is told the task."""

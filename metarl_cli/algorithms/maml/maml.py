@@ -26,7 +26,7 @@ from torch.func import functional_call
 from metarl_cli.algorithms.maml.inner_loop import InnerStep, pull_back, push_forward
 from metarl_cli.algorithms.maml.linear_baseline import baseline_advantage
 from metarl_cli.core import tree
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.policy_gradient import policy_gradient_loss, surrogate_loss
@@ -97,9 +97,13 @@ class MAML:
         self.discount, self.gae_lambda, self.trpo = discount, gae_lambda, trpo
         self.policy = Policy(spec, network, initial_std=initial_std)
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """The initialisation that is meta-learned."""
         return {"policy": self.policy}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """Nothing is kept."""
+        return {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> FastWeights:
         """Every task starts from the meta-learned parameters."""

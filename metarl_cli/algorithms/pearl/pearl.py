@@ -25,9 +25,9 @@ from metarl_cli.algorithms.pearl.context import ContextEncoder, kl_from_prior, p
 from metarl_cli.buffers.transitions import TaskReplay, Transitions
 from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, Tasks, TimeStep, Trajectory
-from metarl_cli.learners.sac import SAC, Experience
+from metarl_cli.learners.sac import SAC, Batch
 from metarl_cli.networks.encoders import build_encoder
 from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
@@ -131,16 +131,13 @@ class PEARL:
         self.encoder = ContextEncoder(sum(self.context.widths.values()), latent_dim, encoder_hidden)
         self.optimizer = sac.optimizer(self.model, self.encoder)
 
-    def parts(self) -> Mapping[str, Stateful]:
-        """Networks, their optimiser and, unless it is left out, what was experienced."""
-        parts: dict[str, Stateful] = {
-            "model": self.model,
-            "encoder": self.encoder,
-            "optimizer": self.optimizer,
-        }
-        if self.save_replay:
-            parts |= {"replay": self.replay, "context": self.context}
-        return parts
+    def learned(self) -> Mapping[str, Stateful]:
+        """Networks and their optimiser."""
+        return {"model": self.model, "encoder": self.encoder, "optimizer": self.optimizer}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """All transitions, and the latest of each task, unless checkpoints shall be small."""
+        return {"replay": self.replay, "context": self.context} if self.save_replay else {}
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> Belief:
         """No evidence, and z from the prior, for each environment."""
@@ -240,7 +237,7 @@ class PEARL:
             transitions = torch.cat([context[name] for name in self.context.widths], -1)
             belief = posterior(self.encoder.evidence(transitions))
             z = belief.mean + belief.log_std.exp() * torch.randn_like(belief.mean)
-            losses = self.sac.losses(self.model, self._experience(data, z))
+            losses = self.sac.losses(self.model, self._told(data, z))
         losses["kl"] = kl_from_prior(belief).sum()
         total = losses["kl"] * self.kl_weight
         for name, loss in losses.items():
@@ -251,14 +248,14 @@ class PEARL:
         self.model.follow(self.sac.target_rate)
         return losses
 
-    def _experience(self, data: Transitions, z: Tensor) -> Experience:
+    def _told(self, data: Transitions, z: Tensor) -> Batch:
         """Flatten transitions `[N, M, ...]` and tell each the z `[N, Z]` of its task."""
         told = z.unsqueeze(1).expand(-1, self.batch, -1)
 
         def inputs(obs: Tensor, z: Tensor) -> Tensor:
             return torch.cat([obs, z], -1).flatten(0, 1)
 
-        return Experience(
+        return Batch(
             inputs=inputs(data["obs"], told),
             next_inputs=inputs(data["next_obs"], told.detach()),
             action=data["action"].flatten(0, 1),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from metarl_cli.algorithms.varibad.belief import BeliefEncoder
 from metarl_cli.buffers.trials import Record, TrialBuffer, as_record
 from metarl_cli.core.errors import NonFiniteError
-from metarl_cli.core.protocols import Metrics, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Stateful
 from metarl_cli.core.types import Trajectory
 
 # Of trials `[T, M, ...]`: what is minimised, and its terms by name
@@ -48,9 +48,13 @@ class BeliefLearner:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
         self.buffer = TrialBuffer(buffer_trials, trial_steps)
 
-    def parts(self) -> Mapping[str, Stateful]:
-        """Name all that a checkpoint must hold."""
-        return {"model": self.model, "model_optimizer": self.optimizer, "buffer": self.buffer}
+    def learned(self) -> Mapping[str, Stateful]:
+        """Encoder with decoders, and their optimiser."""
+        return {"model": self.model, "model_optimizer": self.optimizer}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """The latest trials."""
+        return {"buffer": self.buffer}
 
     def add(self, trials: Trajectory) -> None:
         """Store new trials `[T, B]`; their inputs count for the encoder's standardisation."""

@@ -61,7 +61,7 @@ class BeliefPPO:
         )
         self.optimizer = ppo.optimizer(self.policy)
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """Policy with critic and their optimiser; the encoder belongs to who trains it."""
         return {"policy": self.policy, "policy_optimizer": self.optimizer}
 

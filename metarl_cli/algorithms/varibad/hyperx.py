@@ -27,7 +27,7 @@ from metarl_cli.algorithms.varibad.varibad import Elbo, VariBAD
 from metarl_cli.buffers.trials import as_record
 from metarl_cli.core import tree
 from metarl_cli.core.checks import require_positive
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
@@ -131,14 +131,18 @@ class HyperX:
         names = ("reward", "novelty", "error")
         self.scales = nn.ModuleDict({name: ReturnScale(ppo.discount) for name in names})
 
-    def parts(self) -> Mapping[str, Stateful]:
+    def learned(self) -> Mapping[str, Stateful]:
         """All of VariBAD, the novelty's networks and optimiser, and the scales of all rewards."""
         return {
-            **self.varibad.parts(),
+            **self.varibad.learned(),
             "novelty": self.novelty,
             "novelty_optimizer": self.optimizer,
             "scales": self.scales,
         }
+
+    def experience(self) -> Mapping[str, Experience]:
+        """As VariBAD."""
+        return self.varibad.experience()
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
         """As VariBAD."""

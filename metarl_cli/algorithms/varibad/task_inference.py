@@ -23,7 +23,7 @@ from metarl_cli.algorithms.varibad.belief_ppo import LATENTS, BeliefPPO, belief_
 from metarl_cli.algorithms.varibad.decoders import TaskDecoder
 from metarl_cli.buffers.trials import Record, steps_of
 from metarl_cli.core.checks import require_not_negative, require_positive
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
@@ -104,9 +104,13 @@ class TaskInference:
             max_grad_norm=supervision.max_grad_norm,
         )
 
-    def parts(self) -> Mapping[str, Stateful]:
-        """Policy, encoder with decoder, their optimisers, and the encoder's trials."""
-        return {**self.agent.parts(), **self.learner.parts()}
+    def learned(self) -> Mapping[str, Stateful]:
+        """Policy, encoder with decoder, and their optimisers."""
+        return {**self.agent.learned(), **self.learner.learned()}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """The encoder's trials."""
+        return self.learner.experience()
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
         """An empty memory for each environment."""

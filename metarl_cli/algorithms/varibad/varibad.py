@@ -31,7 +31,7 @@ from metarl_cli.algorithms.varibad.transition_model import TransitionModel
 from metarl_cli.buffers.trials import Record, as_record, steps_of
 from metarl_cli.core import tree
 from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
-from metarl_cli.core.protocols import Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.memory import State
@@ -136,9 +136,13 @@ class VariBAD:
             max_grad_norm=elbo.max_grad_norm,
         )
 
-    def parts(self) -> Mapping[str, Stateful]:
-        """Policy, encoder with decoders, their optimisers, and the encoder's trials."""
-        return {**self.agent.parts(), **self.learner.parts()}
+    def learned(self) -> Mapping[str, Stateful]:
+        """Policy, encoder with decoders, and their optimisers."""
+        return {**self.agent.learned(), **self.learner.learned()}
+
+    def experience(self) -> Mapping[str, Experience]:
+        """The encoder's trials."""
+        return self.learner.experience()
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> State:
         """An empty memory for each environment."""

@@ -128,9 +128,9 @@ def test_random_actions_follow_the_schedule_in_training_and_are_none_in_tests():
     assert algorithm.initial_state(3, 2).epsilon == 0.0
 
 
-def test_a_buffer_that_is_not_saved_is_no_part():
-    assert "buffer" in dream()[0].parts()
-    assert "buffer" not in dream(save_buffer=False)[0].parts()
+def test_a_buffer_that_is_not_saved_is_no_experience_of_a_checkpoint():
+    assert "buffer" in dream()[0].experience()
+    assert "buffer" not in dream(save_buffer=False)[0].experience()
 
 
 def test_a_trial_needs_two_episodes():

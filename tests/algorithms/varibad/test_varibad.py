@@ -70,7 +70,7 @@ def test_states_are_not_decoded_without_a_weight(weight):
     sampler = tiny_sampler()
     algorithm = built(sampler.spec, state_weight=weight)
     assert algorithm.model.decoders == [algorithm.model.reward]
-    assert len(algorithm.parts()["model"]) == 2  # encoder and reward decoder
+    assert len(algorithm.learned()["model"]) == 2  # encoder and reward decoder
     assert "belief/state_loss" not in algorithm.train_step(sampler)
 
 
@@ -81,7 +81,7 @@ def test_states_are_decoded_with_a_weight(obs):
     before = algorithm.model.state.decode.out.weight.clone()
     assert algorithm.train_step(sampler)["belief/state_loss"] > 0
     assert not algorithm.model.state.decode.out.weight.equal(before)
-    assert algorithm.model.state in list(algorithm.parts()["model"])
+    assert algorithm.model.state in list(algorithm.learned()["model"])
 
 
 def test_the_weight_scales_the_state_loss_within_the_whole():

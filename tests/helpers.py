@@ -11,8 +11,9 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
+from metarl_cli.config.make import make_family
 from metarl_cli.core.types import Output
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 
@@ -39,7 +40,7 @@ TINY = [
 
 
 def observation_space(kind: ObsKind) -> Box | Dict | Discrete:
-    """The space of each kind of observation of a `TinyEnv`."""
+    """The space of each kind of observation of a `TinyFamily`."""
     picture, instruction = Box(0, 255, PICTURE, np.uint8), Discrete(2)
     return {
         "vector": Box(-np.inf, np.inf, (2,), np.float32),
@@ -50,7 +51,7 @@ def observation_space(kind: ObsKind) -> Box | Dict | Discrete:
     }[kind]
 
 
-class TinyEnv(TaskVectorEnv):
+class TinyFamily(NumpyFamily):
     """A counter on a ring of 5 that moves by 1, or by the action taken if that is discrete.
 
     Observation: (counter / 5, start in [0, 1)), or the counter, alone, beside its parity in a grid
@@ -61,11 +62,9 @@ class TinyEnv(TaskVectorEnv):
     Args:
         obs: vector, discrete, grid (a dict of numbers), image, dict (with an image).
         action: continuous (2 dimensions) or discrete (3 actions).
-        num_envs: B.
         horizon: steps per episode.
         ends: `[B]`, step in which a row terminates (1 = the first); None: no row ever does.
-        fault: (what, step, row) goes wrong once per episode, step 0 being the first.
-        num_threads: ignored.
+        fault: (what, step, row) goes wrong once per episode, step 0 being the first, -1 the reset.
     """
 
     info_keys = ("success", "unstable")
@@ -75,11 +74,9 @@ class TinyEnv(TaskVectorEnv):
         *,
         obs: ObsKind = "vector",
         action: Literal["continuous", "discrete"] = "continuous",
-        num_envs: int = 6,
         horizon: int = 4,
         ends: list[int] | None = None,
         fault: tuple[Fault, int, int] | None = None,
-        num_threads: int = 0,
     ) -> None:
         box = Box(-1, 1, (2,), np.float32)
         super().__init__(
@@ -88,23 +85,31 @@ class TinyEnv(TaskVectorEnv):
             task_space=Box(-1, 1, (1,), np.float64),
             task_names=("target",),
             horizon=horizon,
-            num_envs=num_envs,
         )
-        self.ends = np.full(num_envs, np.inf) if ends is None else np.asarray(ends)
-        self.kind, self.fault = obs, fault
+        self.kind, self.ends, self.fault = obs, ends, fault
+
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        return 2 * uniform - 1
+
+    def batch(self, num_envs: int = 6, *, threads: int = 1) -> TinyBatch:
+        return TinyBatch(self, num_envs)
+
+
+class TinyBatch(NumpyBatch[TinyFamily]):
+    def __init__(self, family: TinyFamily, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self.kind, self.fault = family.kind, family.fault
+        self.ends = np.full(num_envs, np.inf) if family.ends is None else np.asarray(family.ends)
         self.start = np.zeros(num_envs)
         self.counter = np.zeros(num_envs, np.int64)
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return 2 * uniform - 1
-
-    def _initialize(self, rows: np.ndarray) -> None:
-        self.start[rows] = self._random.uniform(1, rows)[:, 0]
+    def initialize(self, rows: np.ndarray) -> None:
+        self.start[rows] = self.random.uniform(1, rows)[:, 0]
         self.counter[rows] = 0
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
         chosen = slice(None) if rows is None else rows
-        discrete = isinstance(self.single_action_space, Discrete)
+        discrete = isinstance(self.family.action_space, Discrete)
         self.counter[chosen] += actions[chosen] if discrete else 1
         value = actions - 1 if discrete else actions.mean(1)
         reward = -np.abs(value - self.tasks[:, 0])
@@ -115,12 +120,12 @@ class TinyEnv(TaskVectorEnv):
             unstable[self.fault[2]] = True
         return Outcome(
             reward=reward,
-            terminated=self._elapsed + 1 >= self.ends,
+            terminated=self.elapsed + 1 >= self.ends,
             unstable=unstable,
             info={"success": (reward > -0.1).astype(np.float64)},
         )
 
-    def _observe(self) -> np.ndarray | dict[str, np.ndarray]:
+    def observe(self) -> np.ndarray | dict[str, np.ndarray]:
         ring = self.counter % NUM_STATES
         instruction = (self.start >= 0.5).astype(np.int64)
         if self.kind == "discrete":
@@ -132,7 +137,7 @@ class TinyEnv(TaskVectorEnv):
         if self.kind == "grid":
             return {"cell": np.stack([ring, ring % 2], 1), "instruction": instruction}
         obs = np.stack([ring / NUM_STATES, self.start], 1).astype(np.float32)
-        if self._strikes("obs") and self.counter.any():
+        if self._strikes("obs"):
             obs[self.fault[2], 0] = np.nan
         return obs
 
@@ -142,7 +147,8 @@ class TinyEnv(TaskVectorEnv):
     def _strikes(self, what: Fault) -> bool:
         if self.fault is None:
             return False
-        return self.fault[0] == what and int(self._elapsed.max()) == self.fault[1]
+        step = int(self.elapsed.max()) if self.counter.any() else -1
+        return self.fault[:2] == (what, step)
 
 
 def _painted(ring: np.ndarray) -> np.ndarray:
@@ -183,15 +189,22 @@ class Noisy(Scripted):
 def tiny_sampler(
     *,
     num_tasks: int = 3,
+    num_envs: int = 6,
     seed: int = 0,
     record_info: bool = False,
     mode: Literal["fresh", "finite"] = "fresh",
-    **env: Any,
+    **settings: Any,
 ):
-    """Sampler of a `TinyEnv` with the given settings."""
-    built = TinyEnv(**env)
-    split = TaskSplit(built, **(SPLIT | {"mode": mode}))
-    return Sampler(built, split, num_tasks=num_tasks, seed=seed, record_info=record_info)
+    """Sampler of a `TinyFamily` with the given settings."""
+    family = TinyFamily(**settings)
+    split = TaskSplit(family, **(SPLIT | {"mode": mode}))
+    simulation = family.simulate(num_envs)
+    return Sampler(simulation, split, num_tasks=num_tasks, seed=seed, record_info=record_info)
+
+
+def batch_of(*, name: str, num_envs: int, num_threads: int = 0, **settings: Any) -> NumpyBatch:
+    """Environments of `conf/env/<name>.yaml`; settings are its dotted keys."""
+    return make_family(name=name, **settings).batch(num_envs, threads=num_threads)
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -13,8 +12,9 @@ from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, Split
 from metarl_cli.core.types import Trajectory
+from metarl_cli.envs.base.family import TaskFamily
 from metarl_cli.rollouts.sampler import Sampler
-from metarl_cli.rollouts.tasks import TaskSplit, num_fixed
+from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.evaluator import MetaTest, held_out_trials, meta_test
 from metarl_cli.runtime.process import (
     choose_device,
@@ -30,9 +30,11 @@ TEST_STREAM = 1_000_003  # keeps the random streams of meta-tests apart from tho
 
 @dataclass
 class Parts:
-    """An algorithm and what it needs to be trained and tested."""
+    """An algorithm, the family of tasks it is for, and how it is trained and tested."""
 
     algorithm: Algorithm
+    family: TaskFamily
+    split: TaskSplit
     threads: int
     device: torch.device
     cfg: DictConfig
@@ -53,9 +55,7 @@ class Parts:
         if most_episodes is not None:
             episodes = min(episodes, most_episodes)
         seed, envs = self.test_seed, self.test_envs_per_task
-        tasks = self.cfg.env.tasks
-        num = num_fixed(split, tasks.num_test, tasks.get("num_validation"))
-        sampler = self._sampler(num, envs, seed, record_info=True)
+        sampler = self._sampler(self.split.num(split), envs, seed, record_info=True)
         return meta_test(
             self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
         )
@@ -63,7 +63,7 @@ class Parts:
     def held_out_trials(self) -> Trajectory:
         """One trial in each held-out task by the same protocol: `[T, N]`."""
         seed = self.test_seed
-        sampler = self._sampler(self.cfg.env.tasks.num_test, 1, seed, record_info=True)
+        sampler = self._sampler(self.split.num("test"), 1, seed, record_info=True)
         return held_out_trials(self.algorithm, sampler, episodes=self.adaptations, seed=seed)
 
     @property
@@ -85,19 +85,16 @@ class Parts:
     def _sampler(
         self, num_tasks: int, envs_per_task: int, seed: int, *, record_info: bool
     ) -> Sampler:
-        env = build_env(self.cfg, num_tasks * envs_per_task, self.threads)
+        simulation = self.family.simulate(
+            num_tasks * envs_per_task, device=self.device, threads=self.threads
+        )
         return Sampler(
-            env,
-            TaskSplit(env, **self.cfg.env.tasks),
-            num_tasks=num_tasks,
-            seed=seed,
-            device=self.device,
-            record_info=record_info,
+            simulation, self.split, num_tasks=num_tasks, seed=seed, record_info=record_info
         )
 
 
 def assemble(cfg: DictConfig) -> Parts:
-    """Seed everything and build the algorithm."""
+    """Seed everything; build the family of tasks and the algorithm."""
     _check_ranges(cfg)
     keep_freed_memory()
     threads = set_threads(cfg.threads)
@@ -106,11 +103,12 @@ def assemble(cfg: DictConfig) -> Parts:
         device = choose_device(cfg.device)
     except ValueError as error:
         raise UserError(str(error)) from error
-    spec = build_env(cfg, 1, 1).env_spec
+    family = build_family(cfg)
     network = functools.partial(build, cfg.network)
     with torch.device(device):
-        algorithm = build(cfg.algo, spec=spec, network=network)
-    return Parts(algorithm, threads, device, cfg)
+        algorithm = build(cfg.algo, spec=family.spec, network=network)
+    split = TaskSplit(family, **cfg.env.tasks)
+    return Parts(algorithm, family, split, threads, device, cfg)
 
 
 def _check_ranges(cfg: DictConfig) -> None:
@@ -129,6 +127,6 @@ def _check_ranges(cfg: DictConfig) -> None:
             raise UserError(f"{key} must be at most {most}, got {cfg[key]}")
 
 
-def build_env(cfg: DictConfig, num_envs: int, threads: int) -> Any:
-    """Build the batched environment of a configuration."""
-    return build(cfg.env, num_envs=num_envs, num_threads=threads)
+def build_family(cfg: DictConfig) -> TaskFamily:
+    """Build the family of tasks of a configuration."""
+    return build(cfg.env)

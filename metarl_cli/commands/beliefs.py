@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from torch import Tensor
 
-from metarl_cli.commands.assemble import Parts, build_env
+from metarl_cli.commands.assemble import Parts
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.envs.base.hidden_goal import HiddenGoal, HidesGoal
@@ -27,8 +27,8 @@ def require_drawable(parts: Parts, num: int) -> None:
 
 
 def _hidden_goal(parts: Parts) -> HiddenGoal:
-    env = build_env(parts.cfg, 1, 1)
-    hidden = env.hidden_goal() if isinstance(env, HidesGoal) else None
+    family = parts.family
+    hidden = family.hidden_goal() if isinstance(family, HidesGoal) else None
     if hidden is None:
         raise UserError(
             "draw_beliefs: only where the place of a goal is hidden"

@@ -9,18 +9,22 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from metarl_cli.commands.assemble import Parts, assemble, build_env
+from metarl_cli.commands.assemble import Parts, assemble
 from metarl_cli.commands.bench_profile import describe, learning_times
+from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.envs.adapters.single import SingleEnv
+from metarl_cli.envs.adapters.vector import VectorEnv
+from metarl_cli.envs.base.batch import NumpyFamily
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.runtime.process import set_threads
 
@@ -29,6 +33,15 @@ SYNC_ENVS = 256  # most environments of SyncVectorEnv: its rate does not grow wi
 GRADIENT_STEPS = "/gradient_steps"  # ends the metric in which a learner counts an iteration's
 NUM_ACTIONS = 16  # random actions prepared beforehand and reused in turn
 
+
+@runtime_checkable
+class RawPhysics(Protocol):
+    """A batch whose physics can be stepped alone."""
+
+    def simulate_only(self, actions: np.ndarray) -> None:
+        """Set controls and step."""
+
+
 Contestant = Callable[[], int]  # does some environment steps and returns how many
 
 
@@ -36,21 +49,21 @@ def run(cfg: DictConfig) -> int:
     """Measure the environment, or an algorithm's whole training iteration."""
     threads = set_threads(cfg.threads)
     console = Console()
-    console.print(_environment_table(cfg, threads))
+    console.print(_environment_table(cfg, build(cfg.env), threads))
     if cfg.get("algo") is not None:
         _measure_iteration(cfg, console)
     return 0
 
 
-def _environment_table(cfg: DictConfig, threads: int) -> Table:
-    env = build_env(cfg, cfg.num_envs, threads)
+def _environment_table(cfg: DictConfig, family: NumpyFamily, threads: int) -> Table:
+    env = _batch(family, cfg.num_envs, threads)
     contestants: dict[str, Contestant] = {"metarl batch": stepping(env, cfg.num_envs)}
-    if hasattr(env, "simulate_only"):
-        contestants["raw mujoco.batch loop"] = _raw_physics(env)
+    if isinstance(env.batch, RawPhysics):
+        contestants["raw mujoco.batch loop"] = _raw_physics(env.batch, env)
     in_turn = min(cfg.num_envs, SYNC_ENVS)
     vectors = {
-        f"SyncVectorEnv ({in_turn} envs)": _vector(cfg, "Sync", in_turn),
-        f"AsyncVectorEnv ({ASYNC_ENVS} processes)": _vector(cfg, "Async", ASYNC_ENVS),
+        f"SyncVectorEnv ({in_turn} envs)": _vector(family, "Sync", in_turn),
+        f"AsyncVectorEnv ({ASYNC_ENVS} processes)": _vector(family, "Async", ASYNC_ENVS),
     }
     contestants |= {name: stepping(env, env.num_envs) for name, env in vectors.items()}
     try:
@@ -98,13 +111,17 @@ def stepping(env: Any, num_envs: int) -> Contestant:
     return go
 
 
-def _raw_physics(env: Any) -> Contestant:
+def _batch(family: NumpyFamily, num_envs: int, threads: int) -> VectorEnv:
+    return VectorEnv(family, num_envs, threads=threads, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def _raw_physics(batch: RawPhysics, env: VectorEnv) -> Contestant:
     actions = _random_actions(env.single_action_space, env.num_envs)
     count = 0
 
     def go() -> int:
         nonlocal count
-        env.simulate_only(actions[count % NUM_ACTIONS])
+        batch.simulate_only(actions[count % NUM_ACTIONS])
         count += 1
         return int(env.num_envs)
 
@@ -116,18 +133,17 @@ def _random_actions(space: gymnasium.Space[Any], num_envs: int) -> np.ndarray:
     return np.stack([[space.sample() for _ in range(num_envs)] for _ in range(NUM_ACTIONS)])
 
 
-def _vector(cfg: DictConfig, kind: str, num_envs: int) -> Any:
+def _vector(family: NumpyFamily, kind: str, num_envs: int) -> Any:
     """Gymnasium's own vectorisation of the same single environment."""
     make = getattr(gymnasium.vector, f"{kind}VectorEnv")
-    envs = [lambda: SingleEnv(build_env(cfg, 1, 1))] * num_envs
-    return make(envs, autoreset_mode=gymnasium.vector.AutoresetMode.DISABLED)
+    return make([lambda: SingleEnv(family)] * num_envs, autoreset_mode=AutoresetMode.DISABLED)
 
 
 def _measure_iteration(cfg: DictConfig, console: Console) -> None:
     """One training iteration at the algorithm's own batch size, split into its parts."""
     parts = assemble(cfg)
     sampler = parts.training_sampler()
-    alone = build_env(cfg, sampler.env.num_envs, parts.threads)
+    alone = _batch(build(cfg.env), sampler.simulation.num_envs, parts.threads)
     env_only = stepping(alone, alone.num_envs)
     if not _one_iteration(parts, sampler)["steps"]:  # also a warm-up
         raise UserError("this algorithm has no training iteration: nothing is meta-trained")

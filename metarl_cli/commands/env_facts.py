@@ -8,35 +8,32 @@ from typing import Any
 
 from gymnasium.spaces import Box, Dict, Space
 
-from metarl_cli.envs.base.vector_env import TaskVectorEnv
-from metarl_cli.envs.maze.maze import Maze
+from metarl_cli.envs.base.family import TaskFamily
 
 _MOST_NAMES = 6  # task parameters named one by one; of more, only the first and the last are
 
 
-def env_facts(env: TaskVectorEnv, tasks: Mapping[str, Any]) -> dict[str, str]:
+def env_facts(family: TaskFamily, tasks: Mapping[str, Any]) -> dict[str, str]:
     """Return spaces, hidden task, task sets, horizon, info and anchors, one line each.
 
     Args:
-        env: the environment.
+        family: of its tasks.
         tasks: its `tasks` section: mode, num_train, num_test.
     """
     facts = {
-        "observation": _space(env.env_spec.observation),
-        "action": _space(env.env_spec.action),
-        "hidden task": _parameters(env.task_names, env.env_spec.task),
-        "tasks": _task_sets(env, tasks),
-        "horizon": f"{env.horizon} steps",
-        "info": ", ".join(env.info_keys),
+        "observation": _space(family.observation_space),
+        "action": _space(family.action_space),
+        "hidden task": _parameters(family.task_names, family.task_space),
+        "tasks": _task_sets(family, tasks),
+        "horizon": f"{family.horizon} steps",
+        "info": ", ".join(family.info_keys),
     }
-    anchors = env.anchors()
+    anchors = family.anchors()
     if anchors:
         facts["mean return"] = "; ".join(
             f"{policy} {_per_episode(returns)}" for policy, returns in anchors.items()
         )
-    if isinstance(env, Maze):
-        facts["optimal length"] = f"{env.optimal_steps():.2f} steps, by way of the grey box"
-    return facts
+    return facts | family.facts()
 
 
 def _space(space: Space[Any]) -> str:
@@ -59,16 +56,16 @@ def _parameters(names: Sequence[str], space: Box) -> str:
     return "; ".join(parts)
 
 
-def _task_sets(env: TaskVectorEnv, tasks: Mapping[str, Any]) -> str:
+def _task_sets(family: TaskFamily, tasks: Mapping[str, Any]) -> str:
     """Say which tasks are for training and which for testing."""
     fixed = "" if tasks["mode"] == "fresh" else f"{tasks['num_train']} fixed ones of "
-    if env.all_tasks is None:
+    if family.all_tasks is None:
         training = fixed or "fresh ones of "
         return f"training: {training}infinitely many; testing: {tasks['num_test']} others"
-    total = len(env.all_tasks)
-    if env.test_tasks is None:
+    total = len(family.all_tasks)
+    if family.test_tasks is None:
         return f"training: {fixed}all {total}; testing: {tasks['num_test']} of the same"
-    held_out = len(env.test_tasks)
+    held_out = len(family.test_tasks)
     return f"training: {fixed}{total - held_out}; testing: {tasks['num_test']} of {held_out} others"
 
 

@@ -9,14 +9,13 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.commands.assemble import Parts, build_env
+from metarl_cli.commands.assemble import Parts
 from metarl_cli.commands.frozen import load_agent, settings_of
 from metarl_cli.commands.gallery import task_in_words
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.loggers.gif import write_gif
 from metarl_cli.reports.strip import StripRow, strip_figure
-from metarl_cli.rollouts.tasks import TaskSplit
-from metarl_cli.runtime.film import FilmedEpisode, film_trial
+from metarl_cli.runtime.film import DrawnSimulation, FilmedEpisode, film_trial
 from metarl_cli.runtime.runs import find_checkpoint, new_folder
 
 EPISODE_PLAYING_TIME_MS = 4000
@@ -44,19 +43,22 @@ def run(cfg: DictConfig) -> int:
 
 def _play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
     """Film a trial; return it with the task in words."""
-    env = build_env(parts.cfg, parts.test_envs_per_task, parts.threads)
+    simulation = parts.family.simulate(
+        parts.test_envs_per_task, device=parts.device, threads=parts.threads
+    )
+    if not isinstance(simulation, DrawnSimulation):
+        raise UserError("film: this environment draws no pictures")
     episodes = film_trial(
         parts.algorithm,
-        env,
-        TaskSplit(env, **parts.cfg.env.tasks),
+        simulation,
+        parts.split,
         task=task,
         episodes=parts.adaptations,
         seed=parts.test_seed,
-        device=parts.device,
     )
-    words = task_in_words(env.task_names, env.tasks[0])
-    env.close()
-    return episodes, words
+    simulation.close()
+    params = parts.split.fixed("test").params[task].numpy()
+    return episodes, task_in_words(parts.family.task_names, params)
 
 
 def _write(

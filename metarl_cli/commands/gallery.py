@@ -10,8 +10,8 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.config.compose import compose, options_of
+from metarl_cli.config.make import make_family
 from metarl_cli.core.errors import writing_into
 from metarl_cli.reports.gallery import Picture, gallery_figure
 
@@ -38,17 +38,18 @@ def run(cfg: DictConfig) -> int:
 
 
 def _family_of(name: str) -> str:
-    """The file that simulates an environment."""
+    """The file of an environment's family."""
     return str(compose(f"env/{name}").env._target_).split(".")[-2]
 
 
 def _pictures(name: str, num: int) -> list[Picture]:
-    env = make_vector_env(name=name, num_envs=num, render_mode="rgb_array")
-    env.reset(seed=0)
-    env.play_a_little()
-    tasks = [task_in_words(env.task_names, task) for task in env.tasks]
-    pictures = [Picture(env.draw(row), f"{name}\n{task}") for row, task in enumerate(tasks)]
-    env.close()
+    family = make_family(name=name)
+    batch = family.batch(num)
+    batch.reset(seed=0)
+    batch.play_a_little()
+    tasks = [task_in_words(family.task_names, task) for task in batch.tasks]
+    pictures = [Picture(batch.draw(row), f"{name}\n{task}") for row, task in enumerate(tasks)]
+    batch.close()
     return pictures
 
 

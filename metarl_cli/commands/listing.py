@@ -135,11 +135,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
 def _show_env(console: Console, name: str) -> None:
     cfg = compose("bench", [f"env={name}"])
     check(cfg, BenchConfig)
-    env = build(cfg.env, num_envs=1)
-    try:
-        facts = env_facts(env, cfg.env.tasks)
-    finally:
-        env.close()
+    facts = env_facts(build(cfg.env), cfg.env.tasks)
     table = _table(f"env={name}", "what", "value")
     table.add_row("", escape(description(f"env/{name}")))
     table.add_row("", escape(_summary(cfg.env)))

@@ -58,7 +58,7 @@ _ROOMS = {
     "envs.maze.Maze": "envs.maze.maze.Maze",
     "envs.maze.VectorView": "envs.maze.maze.VectorView",
     "envs.maze3d.CameraView": "envs.maze.maze3d.CameraView",
-    "envs.mujoco.MujocoTaskEnv": "envs.mujoco.locomotion.MujocoTaskEnv",
+    "envs.mujoco.MujocoTaskEnv": "envs.mujoco.locomotion.Locomotion",
     "envs.objectives.Direction": "envs.mujoco.objectives.Direction",
     "envs.objectives.DiscGoal": "envs.mujoco.objectives.DiscGoal",
     "envs.objectives.Forward": "envs.mujoco.objectives.Forward",

@@ -7,9 +7,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from metarl_cli.core.types import Observation, Output, Tasks, TimeStep, Trajectory
+from metarl_cli.core.types import (
+    EnvSpec,
+    Observation,
+    Output,
+    StepResult,
+    Tasks,
+    TimeStep,
+    Trajectory,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,14 +44,56 @@ class Agent(Protocol):
         """Return the state after learning from an episode `[T, B]`; may be the identity."""
 
 
+class Simulation(Protocol):
+    """B environments of one family, stepped together; tensors of one device in and out.
+
+    Nothing is reset by itself: a row whose episode has ended stands still (observation repeated,
+    reward 0, not terminated, not truncated) until the next `reset`. All episodes end at the
+    horizon. What is returned is the caller's: it is never written to again.
+    """
+
+    num_envs: int  # B
+    device: torch.device
+    spec: EnvSpec
+    info_keys: tuple[str, ...]
+
+    def reset(self, task: Tensor, *, seed: int) -> Observation:
+        """Begin an episode in every row.
+
+        Args:
+            task: `[B, D]` float64.
+            seed: row i draws all its random numbers from the stream of seed + i.
+        """
+
+    def step(self, action: Tensor) -> StepResult:
+        """Apply actions `[B, ...]`, clipped to their bounds, for one step."""
+
+    def close(self) -> None:
+        """Release what only it needed."""
+
+
+@dataclass(frozen=True)
+class OpenEpisode:
+    """An episode that was cut while it went on; the simulation stands where it was left."""
+
+    number: int  # as the sampler counts episodes
+    elapsed: int  # steps taken
+    obs: Observation  # [B, ...]
+    active: Tensor  # [B]
+
+
 @dataclass(frozen=True)
 class Trial:
-    """Interaction with a batch of tasks so far; a value, so rerunning from it changes nothing."""
+    """Interaction with a batch of tasks so far; a value, so rerunning from it changes nothing.
+
+    An open episode alone depends on the simulation: it can go on as long as nothing else was run.
+    """
 
     tasks: Tasks
     state: State
     prev_action: Tensor  # [B, ...]
     prev_reward: Tensor  # [B]
+    open_episode: OpenEpisode | None = None  # left by a run of a number of steps
 
     def adapt(self, agent: Agent, episode: Trajectory) -> Trial:
         """Return the trial with the agent adapted to `episode`."""
@@ -62,9 +113,15 @@ class Sampler(Protocol):
         """Start a trial: the agent knows nothing of these tasks."""
 
     def run(
-        self, agent: Agent, trial: Trial, *, episodes: int = 1, explore: bool = True
+        self,
+        agent: Agent,
+        trial: Trial,
+        *,
+        episodes: int = 1,
+        steps: int | None = None,
+        explore: bool = True,
     ) -> tuple[Trajectory, Trial]:
-        """Run whole episodes in all environments of the trial."""
+        """Run whole episodes in all environments of the trial, or a number of steps in each."""
 
 
 @runtime_checkable

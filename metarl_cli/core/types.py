@@ -41,6 +41,17 @@ class Tasks:
 
 
 @dataclass
+class StepResult:
+    """What a simulation's step gave, `[B]` each, on the simulation's device."""
+
+    obs: Observation
+    reward: Tensor  # float32
+    terminated: Tensor  # bool: a terminal state of the task, not a time limit
+    truncated: Tensor  # bool: the episode was cut at the horizon, or because it blew up
+    info: dict[str, Tensor]  # under each of `info_keys`; "unstable" says what blew up
+
+
+@dataclass
 class TimeStep:
     """All that an agent may look at: `[B]` when acting, `[T, B]` when learning."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,55 +11,41 @@ from torch import Tensor
 
 from metarl_cli.core import tree
 from metarl_cli.core.errors import NonFiniteError
-from metarl_cli.core.protocols import Agent, Split, Trial
-from metarl_cli.core.types import EnvSpec, Observation, Output, Tasks, TimeStep, Trajectory
+from metarl_cli.core.protocols import Agent, OpenEpisode, Simulation, Split, Trial
+from metarl_cli.core.types import StepResult, Tasks, Trajectory
+from metarl_cli.rollouts.recorder import Recorder
 from metarl_cli.rollouts.tasks import TaskSplit
 
 RESET, TASKS = 0, 1  # names of the random streams
-
-
-class TaskEnv(Protocol):
-    """The part of `envs.base.TaskVectorEnv` that a sampler uses."""
-
-    num_envs: int
-    env_spec: EnvSpec
-    info_keys: tuple[str, ...]
-
-    def reset(self, *, seed: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Start an episode in every row."""
-
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Advance every row that has not ended its episode."""
 
 
 class Sampler:
     """Draws tasks and runs agents in `num_tasks * envs_per_task` environments at once.
 
     All its randomness comes from `(seed, counter)`, never from a stream that has to be stored:
-    the counters are its whole state. Action noise comes from the agent (torch's generator).
+    the counters are its whole state. Action noise comes from the agent (torch's generator). What it
+    records is on the simulation's device.
     """
 
     def __init__(
         self,
-        env: TaskEnv,
+        simulation: Simulation,
         split: TaskSplit,
         *,
         num_tasks: int,
         seed: int,
-        device: torch.device | str = "cpu",
         record_info: bool = False,
     ) -> None:
-        if env.num_envs % num_tasks:
-            raise ValueError(f"{env.num_envs} environments cannot be shared by {num_tasks} tasks")
-        self.env, self.split, self.seed = env, split, seed
-        self.num_tasks, self.envs_per_task = num_tasks, env.num_envs // num_tasks
-        self.spec = env.env_spec
-        self.device = torch.device(device)
-        self.info_keys = env.info_keys if record_info else ()
+        num_envs = simulation.num_envs
+        if num_envs % num_tasks:
+            raise ValueError(f"{num_envs} environments cannot be shared by {num_tasks} tasks")
+        self.simulation, self.split, self.seed = simulation, split, seed
+        self.num_tasks, self.envs_per_task = num_tasks, num_envs // num_tasks
+        self.spec, self.device = simulation.spec, simulation.device
+        self.info_keys = simulation.info_keys if record_info else ()
         self.env_steps = self.unstable = self.batches_drawn = self.episodes_run = 0
         self.simulate_s = self.act_s = 0.0
+        self._standing = (0, 0)  # where the simulation stands: episode's number, steps taken
 
     def sample_tasks(self, split: Split = "train") -> Tasks:
         """Draw the next training tasks, or return the fixed validation or test tasks."""
@@ -73,25 +59,53 @@ class Sampler:
         """Start a trial: the agent knows nothing of these tasks."""
         if tasks.num != self.num_tasks:
             raise ValueError(f"expected {self.num_tasks} tasks, got {tasks.num}")
-        b = self.env.num_envs
-        example = np.asarray(self.spec.action.sample())
-        dtype = torch.float32 if example.dtype.kind == "f" else torch.int64
+        b, space = self.simulation.num_envs, self.spec.action
+        dtype = torch.float32 if np.dtype(space.dtype).kind == "f" else torch.int64
         return Trial(
             tasks=tasks,
             state=agent.initial_state(self.num_tasks, self.envs_per_task),
-            prev_action=torch.zeros(b, *example.shape, dtype=dtype, device=self.device),
+            prev_action=torch.zeros(b, *(space.shape or ()), dtype=dtype, device=self.device),
             prev_reward=torch.zeros(b, device=self.device),
         )
 
     @torch.no_grad()
     def run(
-        self, agent: Agent, trial: Trial, *, episodes: int = 1, explore: bool = True
+        self,
+        agent: Agent,
+        trial: Trial,
+        *,
+        episodes: int = 1,
+        steps: int | None = None,
+        explore: bool = True,
     ) -> tuple[Trajectory, Trial]:
-        """Run whole episodes in all environments: `[T, B]` and the trial after them."""
+        """Run an agent in all environments.
+
+        Args:
+            agent: who acts.
+            trial: what has happened so far.
+            episodes: how many whole episodes are run, the first from its beginning.
+            steps: in place of episodes, how many steps are taken in every environment: whole
+                episodes back to back, of which the last may be cut. The next run of a number of
+                steps goes on with it, if the simulation has not been used for anything else.
+            explore: whether actions are sampled.
+
+        Returns:
+            All steps `[T, B]`, and the trial after them.
+        """
         recorded = []
-        for _ in range(episodes):
-            episode, trial = self._episode(agent, trial, explore)
-            recorded.append(episode)
+        if steps is None:
+            for _ in range(episodes):
+                begin = replace(trial, open_episode=None)
+                episode, trial = self._play(agent, begin, explore, self.spec.horizon)
+                recorded.append(episode)
+        else:
+            left = steps
+            while left > 0:
+                piece, trial = self._play(agent, trial, explore, left)
+                recorded.append(piece)
+                left -= len(piece.reward)
+        if not recorded:
+            raise ValueError(f"steps: got {steps}, expected a number > 0")
         return tree.concatenate(recorded), trial
 
     def state_dict(self) -> dict[str, int]:
@@ -100,160 +114,55 @@ class Sampler:
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Restore the counters."""
+        """Restore the counters; an episode that was cut cannot go on."""
         for name in self.state_dict():
             setattr(self, name, int(state.get(name, 0)))
+        self._standing = (0, 0)
 
-    def _episode(self, agent: Agent, trial: Trial, explore: bool) -> tuple[Trajectory, Trial]:
+    def _play(
+        self, agent: Agent, trial: Trial, explore: bool, most_steps: int
+    ) -> tuple[Trajectory, Trial]:
+        """Run an episode, or as much of it as `most_steps` allow."""
         task = trial.tasks.params.repeat_interleave(self.envs_per_task, 0)  # [B, D]
-        record = _Recorder(self, task.float().to(self.device), self._reset(task))
-        state, output = trial.state, None
-        prev_action, prev_reward = trial.prev_action, trial.prev_reward
-        while record.running:
+        start = self._reset(task) if trial.open_episode is None else self._still(trial.open_episode)
+        shown = task.to(self.device, torch.float32)
+        record = Recorder(self.simulation, shown, start, self.info_keys)
+        state, prev_action, prev_reward = trial.state, trial.prev_action, trial.prev_reward
+        while record.running and record.num_steps < most_steps:
             clock = time.perf_counter()
             output = agent.act(state, record.time_step(prev_action, prev_reward), explore=explore)
-            actions = output.action.cpu().numpy()
             acted = time.perf_counter()
-            outcome = self._step(record, actions)
-            simulated = time.perf_counter()
+            result = self._step(record, output.action)
             self.act_s += acted - clock
-            self.simulate_s += simulated - acted
+            self.simulate_s += time.perf_counter() - acted
             state = output.state
-            prev_action, prev_reward = record.add(output, *outcome)
+            prev_action, prev_reward = record.add(output, result)
         trajectory = record.trajectory()
-        self.env_steps += record.env_steps
-        self.unstable += record.unstable
-        check_finite(trajectory)
-        return trajectory, Trial(trial.tasks, state, prev_action, prev_reward)
+        env_steps, unstable = record.count(trajectory)
+        self.env_steps += env_steps
+        self.unstable += unstable
+        self._standing = (start.number, start.elapsed + record.num_steps)
+        return trajectory, Trial(trial.tasks, state, prev_action, prev_reward, record.episode)
 
-    def _step(self, record: _Recorder, actions: np.ndarray) -> Any:
+    def _step(self, record: Recorder, action: Tensor) -> StepResult:
         try:
-            return self.env.step(actions)
+            return self.simulation.step(action)
         except NonFiniteError:
             record.check_observations()  # name the cause: a bad observation makes a bad action
             raise
 
-    def _reset(self, task: Tensor) -> Any:
+    def _reset(self, task: Tensor) -> OpenEpisode:
         self.episodes_run += 1
         stream = np.random.SeedSequence([self.seed, RESET, self.episodes_run])
-        first = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(2))
-        seeds = np.arange(first, first + self.env.num_envs)
+        seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(2))
         clock = time.perf_counter()
-        obs, _ = self.env.reset(seed=seeds, options={"task": task.numpy()})
+        obs = self.simulation.reset(task.to(self.device), seed=seed)
         self.simulate_s += time.perf_counter() - clock
-        return obs
+        active = torch.ones(self.simulation.num_envs, device=self.device)
+        return OpenEpisode(self.episodes_run, 0, obs, active)
 
-    def to_tensor(self, array: Any) -> Observation:
-        """Observation arrays to tensors on the device, in their own dtype."""
-        if isinstance(array, dict):
-            return {k: torch.as_tensor(v).to(self.device) for k, v in array.items()}
-        return torch.as_tensor(array).to(self.device)
-
-
-class _Recorder:
-    """Collects one episode of all environments."""
-
-    def __init__(self, sampler: Sampler, task: Tensor, obs: Any) -> None:
-        b = sampler.env.num_envs
-        self.sampler, self.task = sampler, task
-        self.active_now = np.ones(b, dtype=bool)
-        self.active = torch.ones(b, device=sampler.device)
-        self.first = torch.ones_like(self.active)
-        self.zeros = torch.zeros_like(self.active)
-        self.obs = [sampler.to_tensor(obs)]
-        self.prev: list[tuple[Tensor, Tensor]] = []
-        self.rows: list[tuple[Tensor, ...]] = []  # action, reward, terminated, active, infos
-        self.extras: list[dict[str, Tensor]] = []
-        self.env_steps = self.unstable = 0
-
-    @property
-    def running(self) -> bool:
-        return bool(self.active_now.any())
-
-    def time_step(self, prev_action: Tensor, prev_reward: Tensor) -> TimeStep:
-        self.prev.append((prev_action, prev_reward))
-        first = self.first if len(self.obs) == 1 else self.zeros
-        return TimeStep(self.obs[-1], prev_action, prev_reward, first, self.active, self.task)
-
-    def add(
-        self,
-        output: Output,
-        obs: Any,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-        info: dict[str, Any],
-    ) -> tuple[Tensor, Tensor]:
-        """Record one step and return the previous action and reward of the next."""
-        device, active = self.sampler.device, self.active
-        waiting = None if self.active_now.all() else active == 0
-        self.env_steps += int(self.active_now.sum())
-        if (blown := info["unstable"]).any():
-            self.unstable += int(blown.sum())
-            active = active * torch.as_tensor(~blown, device=device)  # never learn from this step
-        ended = terminated | truncated
-        if ended.any():
-            self.active_now = self.active_now & ~ended
-            self.active = torch.as_tensor(self.active_now, dtype=torch.float32, device=device)
-        reward_t = torch.as_tensor(reward, dtype=torch.float32).to(device)
-        terminated_t = torch.as_tensor(terminated).to(device) if ended.any() else self.zeros
-        infos = tuple(torch.as_tensor(info[key]).to(device) for key in self.sampler.info_keys)
-        self.obs.append(self.sampler.to_tensor(obs))
-        self.rows.append((output.action, reward_t, terminated_t.float(), active, *infos))
-        self.extras.append(output.extras)
-        if waiting is None:
-            return output.action, reward_t
-        # A row that has ended keeps its last real step until the next episode, where it is read.
-        old_action, old_reward = self.prev[-1]
-        rows = waiting.view(-1, *[1] * (old_action.dim() - 1))
-        return (
-            torch.where(rows, old_action, output.action),
-            torch.where(waiting, old_reward, reward_t),
-        )
-
-    def check_observations(self) -> None:
-        _check_observations(tree.stack(self.obs), self.task, first_step=-1)
-
-    def trajectory(self) -> Trajectory:
-        obs = tree.stack(self.obs)  # [T + 1, B, ...]
-        action, reward, terminated, active, *infos = tree.stack(self.rows)
-        prev_action, prev_reward = tree.stack(self.prev)
-        first = torch.zeros_like(reward)
-        first[0] = 1.0
-        step = TimeStep(
-            obs=tree.index(obs, slice(None, -1)),
-            prev_action=prev_action,
-            prev_reward=prev_reward,
-            first=first,
-            active=active,
-            task=self.task.expand(len(reward), *self.task.shape),
-        )
-        named = zip(self.sampler.info_keys, infos, strict=True)
-        extras = tree.stack(self.extras) | {f"info/{key}": x.float() for key, x in named}
-        return Trajectory(step, action, reward, tree.index(obs, slice(1, None)), terminated, extras)
-
-
-def check_finite(episode: Trajectory) -> None:
-    """Raise NonFiniteError naming the first bad action, reward or observation."""
-    task = episode.step.task[0]
-    _require_finite("action", episode.action, task, first_step=0)
-    _require_finite("reward", episode.reward, task, first_step=0)
-    _check_observations(tree.index(episode.step.obs, slice(1)), task, first_step=-1)
-    _check_observations(episode.next_obs, task, first_step=0)
-
-
-def _check_observations(obs: Observation, task: Tensor, *, first_step: int) -> None:
-    for name, x in (obs if isinstance(obs, dict) else {"obs": obs}).items():
-        _require_finite(name, x, task, first_step=first_step)
-
-
-def _require_finite(name: str, x: Tensor, task: Tensor, *, first_step: int) -> None:
-    """Check `x` `[T, B, ...]` whose first row belongs to `first_step`; -1 is the reset."""
-    if not x.is_floating_point() or torch.isfinite(x).all():
-        return
-    t, b = torch.nonzero(~torch.isfinite(x))[0, :2].tolist()
-    place = "the reset" if t + first_step < 0 else f"step {t + first_step}"
-    raise NonFiniteError(
-        f"{name} is not finite at {place} in environment {b} "
-        f"(task {task[b].tolist()}): {x[t, b].tolist()}"
-    )
+    def _still(self, episode: OpenEpisode) -> OpenEpisode:
+        """Return an episode that was cut, if the simulation is still where it was left."""
+        if (episode.number, episode.elapsed) != self._standing:
+            raise ValueError("the trial's last episode cannot go on: the simulation was used since")
+        return episode

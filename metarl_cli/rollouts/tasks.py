@@ -14,8 +14,8 @@ from metarl_cli.core.protocols import Split
 from metarl_cli.core.types import Tasks
 
 
-class TaskFamily(Protocol):
-    """The part of an environment that knows its tasks."""
+class TaskSource(Protocol):
+    """The part of a family (`envs.base.family.TaskFamily`) that a split uses."""
 
     all_tasks: np.ndarray | None
     test_tasks: np.ndarray | None
@@ -38,7 +38,7 @@ class TaskSplit:
         UserError: more tasks are asked for than there are.
     """
 
-    family: TaskFamily
+    family: TaskSource
     mode: Literal["fresh", "finite"]
     num_train: int
     train_seed: int
@@ -59,7 +59,7 @@ class TaskSplit:
 
     def num(self, split: Split) -> int:
         """Return how many tasks `fixed` gives."""
-        return num_fixed(split, self.num_test, self.num_validation)
+        return (self.num_validation if split == "validation" else None) or self.num_test
 
     def fixed(self, stream: Literal["validation", "test"]) -> Tasks:
         """Return the same tasks at every call."""
@@ -103,11 +103,6 @@ class TaskSplit:
         while (clash := _rows_in(params, self._held_out)).any():
             params[clash] = self.family.sample_tasks(int(clash.sum()), rng)
         return params
-
-
-def num_fixed(split: Split, num_test: int, num_validation: int | None) -> int:
-    """Return how many tasks are tested or validated on; unless said, as many as for testing."""
-    return (num_validation if split == "validation" else None) or num_test
 
 
 def as_tasks(params: np.ndarray, index: np.ndarray | None = None) -> Tasks:

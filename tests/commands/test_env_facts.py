@@ -1,12 +1,13 @@
 import pytest
 
 from metarl_cli.commands.env_facts import env_facts
-from metarl_cli.commands.make import make_vector_env
+from metarl_cli.config.make import make_family
 
 
 def facts_of(name, mode="fresh", num_test=20, **settings):
-    env = make_vector_env(name=name, num_envs=1, **settings)
-    return env_facts(env, {"mode": mode, "num_train": 9, "num_test": num_test})
+    return env_facts(
+        make_family(name=name, **settings), {"mode": mode, "num_train": 9, "num_test": num_test}
+    )
 
 
 def test_spaces_tasks_and_anchors_of_a_continuous_family():

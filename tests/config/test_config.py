@@ -39,20 +39,20 @@ def mistake(*overrides: str) -> str:
 
 
 def test_build_passes_yaml_values_and_runtime_objects() -> None:
-    env = build(POINT | {"tasks": {"mode": "fresh"}}, num_envs=3)
-    assert (env.num_envs, env.env_spec.horizon) == (3, 5)
+    family = build(POINT | {"tasks": {"mode": "fresh"}}, max_step=3.0)
+    assert (family.max_step, family.spec.horizon) == (3.0, 5)
 
 
 def test_build_names_the_key_of_a_value_out_of_range() -> None:
     cfg = OmegaConf.create({"env": POINT | {"horizon": 0}})
     with pytest.raises(UserError, match=r"^env: .*horizon"):
-        build(cfg.env, num_envs=1)
+        build(cfg.env)
 
 
 def test_build_names_the_key_of_a_nested_value_out_of_range() -> None:
     cfg = compose("bench", ["env=cheetah_vel", "env.objective.velocity_range=[2.0,0.0]"])
     with pytest.raises(UserError, match=r"^env\.objective: .*velocity_range"):
-        build(cfg.env, num_envs=1)
+        build(cfg.env)
 
 
 @pytest.mark.parametrize(

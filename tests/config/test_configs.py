@@ -60,11 +60,12 @@ def test_choice_composes_passes_the_check_and_matches_its_classes(choice: str) -
 def test_env_is_built_from_its_yaml_and_has_held_out_tasks(name: str) -> None:
     cfg = compose("bench", [f"env={name}"])
     check(cfg, BenchConfig)
-    env = build(cfg.env, num_envs=2)
-    assert env.num_envs == 2
-    assert env.env_spec.horizon == cfg.env.horizon
+    family = build(cfg.env)
+    simulation = family.simulate(2)
+    assert simulation.num_envs == 2
+    assert family.spec.horizon == cfg.env.horizon
     assert cfg.env.tasks.num_test >= 1
-    env.close()
+    simulation.close()
 
 
 @pytest.mark.parametrize("root", ROOTS)

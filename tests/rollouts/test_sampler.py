@@ -197,14 +197,7 @@ def test_non_finite_reward_or_observation_is_named_with_its_place(what, step, ag
 
 
 def test_non_finite_observation_at_the_reset_is_named():
-    sampler = tiny_sampler()
-    initialize = sampler.env._initialize
-
-    def bad_start(rows):
-        initialize(rows)
-        sampler.env.start[2] = np.nan
-
-    sampler.env._initialize = bad_start
+    sampler = tiny_sampler(fault=("obs", -1, 2))
     with pytest.raises(NonFiniteError, match="obs is not finite at the reset in environment 2"):
         run(sampler, Linear())
 

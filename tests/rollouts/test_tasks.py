@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import SPLIT, TinyEnv
+from helpers import SPLIT, TinyFamily
 
 from metarl_cli.core.errors import UserError
 from metarl_cli.rollouts.tasks import TaskSplit
@@ -35,7 +35,7 @@ class Ids:
 
 
 def split(family=None, **settings):
-    return TaskSplit(family or TinyEnv(), **(SPLIT | settings))
+    return TaskSplit(family or TinyFamily(), **(SPLIT | settings))
 
 
 def rows(tasks):

@@ -22,7 +22,7 @@ UP, RIGHT = 1, 2
 
 def grid(**settings):
     fixed = {"size": 3, "start": [0, 0], "goals": "away_from_start", "horizon": 2}
-    return GridNavigation(goal_reward=1.0, step_reward=0.0, **fixed, num_envs=5, **settings)
+    return GridNavigation(goal_reward=1.0, step_reward=0.0, **fixed, **settings)
 
 
 class Walker:
@@ -61,10 +61,10 @@ def trial():
     return played(Walker())
 
 
-def played(agent, env=None):
-    env = env or grid()
-    split = TaskSplit(env, "fresh", num_train=5, train_seed=0, num_test=5, test_seed=0)
-    sampler = Sampler(env, split, num_tasks=5, seed=0, record_info=True)
+def played(agent, family=None):
+    family = family or grid()
+    split = TaskSplit(family, "fresh", num_train=5, train_seed=0, num_test=5, test_seed=0)
+    sampler = Sampler(family.simulate(5), split, num_tasks=5, seed=0, record_info=True)
     return held_out_trials(agent, sampler, episodes=1, seed=0)
 
 
@@ -132,8 +132,8 @@ class Upright(Walker):
 def upright_on_semicircle():
     """Two episodes of one step, to (0, 1), where goals up to 0.9 away pay."""
     settings = {"circle_radius": 1.0, "goal_radius": 0.9, "max_step": 1.0}
-    env = PointSemicircle(**settings, dense=False, horizon=1, num_envs=5)
-    return SemicircleGoals(**settings, num=4), played(Upright(), env)
+    family = PointSemicircle(**settings, dense=False, horizon=1)
+    return SemicircleGoals(**settings, num=4), played(Upright(), family)
 
 
 def test_on_a_semicircle_rewards_that_are_expected_are_compared():

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from helpers import SPLIT, Scripted, TinyEnv
+from helpers import SPLIT, Scripted, TinyFamily
 
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime import film
 from metarl_cli.runtime.film import film_trial
 
 
-def filmed(task=0, *, episodes=1, **settings):
-    env = TinyEnv(**settings)
-    split = TaskSplit(env, **SPLIT)
-    return film_trial(Scripted(), env, split, task=task, episodes=episodes, seed=0)
+def filmed(task=0, *, num_envs, episodes=1, **settings):
+    family = TinyFamily(**settings)
+    split, simulation = TaskSplit(family, **SPLIT), family.simulate(num_envs)
+    return film_trial(Scripted(), simulation, split, task=task, episodes=episodes, seed=0)
 
 
 def shown(episode):
-    """The counter of a `TinyEnv` by step, as it is drawn."""
+    """The counter of a `TinyFamily` by step, as it is drawn."""
     return {step: int(frame[0, 0, 0]) for step, frame in episode.frames.items()}
 
 
@@ -44,8 +44,7 @@ def test_of_a_long_adaptation_some_episodes_are_drawn_the_first_and_the_last_amo
 
 
 def test_return_is_that_of_the_chosen_task_and_the_agent_adapts_between_episodes():
-    env = TinyEnv()
-    goal = float(TaskSplit(env, **SPLIT).fixed("test").params[1, 0])
+    goal = float(TaskSplit(TinyFamily(), **SPLIT).fixed("test").params[1, 0])
     first, second = filmed(task=1, num_envs=2, horizon=2)
     assert first.total_reward == pytest.approx(-abs(goal) - abs(0.1 - goal))
     assert second.total_reward == pytest.approx(-2 * (1 - goal))  # 10.2 and 10.3, clipped

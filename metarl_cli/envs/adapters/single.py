@@ -7,24 +7,32 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from metarl_cli.envs.base.vector_env import Arrays, TaskVectorEnv
+from metarl_cli.envs.adapters.vector import RENDER, require_render_mode, reset_arguments
+from metarl_cli.envs.base.batch import Arrays, NumpyFamily
 
 
 class SingleEnv(gymnasium.Env):
     """A batch of one, without the batch dimension.
 
     With `reset(seed=s)` it is bit for bit the row of a batch that was seeded with s.
+
+    Args:
+        family: of the environment.
+        threads: of the physics.
+        render_mode: None or "rgb_array".
     """
 
-    def __init__(self, batch: TaskVectorEnv) -> None:
-        if batch.num_envs != 1:
-            raise ValueError(f"batch: got {batch.num_envs} environments, expected 1")
-        self._batch = batch
+    metadata: dict[str, Any] = RENDER
+
+    def __init__(
+        self, family: NumpyFamily, *, threads: int = 1, render_mode: str | None = None
+    ) -> None:
+        require_render_mode(render_mode)
+        self.family, self.render_mode = family, render_mode
+        self._batch = family.batch(1, threads=threads)
         self._seeded = False
-        self.metadata = {key: batch.metadata[key] for key in ("render_modes", "render_fps")}
-        self.render_mode = batch.render_mode
-        self.observation_space = batch.single_observation_space
-        self.action_space = batch.single_action_space
+        self.observation_space = family.observation_space
+        self.action_space = family.action_space
 
     @property
     def task(self) -> np.ndarray:
@@ -33,21 +41,21 @@ class SingleEnv(gymnasium.Env):
 
     def sample_tasks(self, num: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `[num, D]` tasks of the family."""
-        return self._batch.sample_tasks(num, rng)
+        return self.family.sample_tasks(num, rng)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Arrays, dict[str, Any]]:
-        """Begin a new episode; see `TaskVectorEnv.reset`."""
+        """Begin a new episode; see `VectorEnv.reset`."""
         super().reset(seed=seed)
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**32))
         self._seeded = True
-        obs, info = self._batch.reset(seed=seed, options=options)
+        obs, info = self._batch.reset(seed=seed, **reset_arguments(options))
         return _first(obs), _scalars(info)
 
     def step(self, action: np.ndarray) -> tuple[Arrays, float, bool, bool, dict[str, Any]]:
-        """Advance by one step; see `TaskVectorEnv.step`."""
+        """Advance by one step; see `NumpyBatch.step`."""
         obs, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
         return (
             _first(obs),

@@ -36,7 +36,7 @@ def given_tasks(
     return tasks
 
 
-def row_seeds(seed: int | Sequence[int], num: int) -> np.ndarray:
+def row_seeds(seed: int | Sequence[int] | np.ndarray, num: int) -> np.ndarray:
     """Return one seed per row, uint64 `[num]`: s, s + 1, ... for an integer s."""
     first = range(int(seed), int(seed) + num) if isinstance(seed, int | np.integer) else seed
     seeds = [int(value) for value in first]

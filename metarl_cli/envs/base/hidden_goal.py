@@ -44,7 +44,7 @@ class HiddenGoal(Protocol):
 
 @runtime_checkable
 class HidesGoal(Protocol):
-    """An environment whose tasks differ in the goal's place alone."""
+    """A family whose tasks differ in the goal's place alone."""
 
     def hidden_goal(self) -> HiddenGoal | None:
         """Return what can be known of the goal; None if it is hardly hidden."""

@@ -10,9 +10,9 @@ from itertools import permutations
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, WHITE
 from metarl_cli.envs.base.random_rows import one_of
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.envs.grids.dream_grid import END, NUM_ACTIONS, RIDE, cells, places, walk_table
 from metarl_cli.envs.grids.gridworld import fill_cell, grid_canvas
 
@@ -27,7 +27,7 @@ TERMINALS = np.array([[0, 1], [0, 7], [8, 1], [8, 7], [0, 4], [4, 0], [8, 4], [4
 NUM_LINES = 4  # useful lines; as many decoys
 
 
-class BusCity(TaskVectorEnv):
+class BusCity(NumpyFamily):
     """Get from the middle of a 9x9 city to the corner that the instruction names.
 
     Walking takes 8 steps; the right one of four buses goes from next to the start to next to the
@@ -47,9 +47,6 @@ class BusCity(TaskVectorEnv):
         step_reward: reward of any other step, below zero; ending the episode costs as much as
             all the steps that were left.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")  # success: the goal is reached
@@ -63,9 +60,6 @@ class BusCity(TaskVectorEnv):
         goal_reward: float,
         step_reward: float,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         orders = np.array(list(permutations(range(NUM_LINES))), np.float64)  # [24, 4]
         useful = np.tile(orders, (len(orders), 1))  # as the authors count: decoys change last
@@ -85,23 +79,21 @@ class BusCity(TaskVectorEnv):
             task_space=Box(0.0, NUM_LINES - 1.0, (num_stops,), np.float64),
             task_names=tuple(f"terminal_of_stop_{stop}" for stop in range(num_stops)),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._goal_reward, self._step_reward, self._city_map = goal_reward, step_reward, city_map
-        self._walk = walk_table(SIZE)
-        self._has_bus = np.zeros(SIZE**2, np.int64)
-        self._has_bus[cells(np.vstack([STOPS[:num_stops], TERMINALS[:num_stops]]), SIZE)] = 1
-        self._ride = np.zeros((num_envs, SIZE**2), np.int64)  # where a ride from each cell ends
-        self._city = np.zeros(num_envs, np.int64)  # number of the city, -1 if not in `all_tasks`
-        self._cell = np.zeros(num_envs, np.int64)
-        self._goal = np.zeros(num_envs, np.int64)  # the goal's cell
+        self.goal_reward, self.step_reward, self.city_map = goal_reward, step_reward, city_map
+        self.walk = walk_table(SIZE)
+        self.has_bus = np.zeros(SIZE**2, np.int64)
+        self.has_bus[cells(np.vstack([STOPS[:num_stops], TERMINALS[:num_stops]]), SIZE)] = 1
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> BusCityBatch:
+        """Return passengers in cities."""
+        return BusCityBatch(self, num_envs)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return exact mean returns over all cities and goals, of shortest ways and none."""
         assert self.all_tasks is not None
         return {
-            "stand_still": (self.horizon * self._step_reward,),
+            "stand_still": (self.horizon * self.step_reward,),
             "walk": (self._shortest(np.arange(SIZE**2)[None]),),
             "oracle": (self._shortest(ride_table(self.all_tasks)),),
         }
@@ -113,44 +105,58 @@ class BusCity(TaskVectorEnv):
         steps = np.zeros((len(ride), len(GOALS)), np.int64)  # before the one that reaches the goal
         for _ in range(self.horizon):
             steps += ~reached[:, cells(GOALS, SIZE)]
-            neighbours = [reached[:, towards] for towards in self._walk]
+            neighbours = [reached[:, towards] for towards in self.walk]
             by_bus = np.take_along_axis(reached, ride, axis=1)  # what goes there also comes back
             reached = np.logical_or.reduce([*neighbours, by_bus])
         arrived = reached[:, cells(GOALS, SIZE)]
-        returns = self._step_reward * (steps - arrived) + self._goal_reward * arrived
+        returns = self.step_reward * (steps - arrived) + self.goal_reward * arrived
         return float(returns.mean())
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map the first column of `[num, D]` to training cities `[num, D]`."""
         return one_of(self._training_tasks, uniform[:, 0])
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        assert self.all_tasks is not None
-        self._goal[rows] = one_of(cells(GOALS, SIZE), self._random.uniform(1, rows)[:, 0])
+
+class BusCityBatch(NumpyBatch[BusCity]):
+    """Passengers, each in a city of its own."""
+
+    def __init__(self, family: BusCity, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self._ride = np.zeros((num_envs, SIZE**2), np.int64)  # where a ride from each cell ends
+        self._city = np.zeros(num_envs, np.int64)  # number of the city, -1 if not in `all_tasks`
+        self._cell = np.zeros(num_envs, np.int64)
+        self._goal = np.zeros(num_envs, np.int64)  # the goal's cell
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Draw goals, put passengers in the middle."""
+        self._goal[rows] = one_of(cells(GOALS, SIZE), self.random.uniform(1, rows)[:, 0])
         self._cell[rows] = cells(START, SIZE)
         self._ride[rows] = ride_table(self.tasks[rows])
-        if self._city_map:
-            same = (self.tasks[rows, None] == self.all_tasks).all(-1)  # [rows, cities]
+        if self.family.city_map:
+            same = (self.tasks[rows, None] == self.family.all_tasks).all(-1)  # [rows, cities]
             self._city[rows] = np.where(same.any(-1), same.argmax(-1), -1)
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Walk or ride; the goal's corner pays."""
         going_on = slice(None) if rows is None else rows
         ridden = self._ride[np.arange(self.num_envs), self._cell]
-        cell = np.where(actions == RIDE, ridden, self._walk[actions, self._cell])
+        cell = np.where(actions == RIDE, ridden, self.family.walk[actions, self._cell])
         self._cell[going_on] = cell[going_on]
         arrived = self._cell == self._goal
         given_up = (actions == END) & ~arrived
-        steps_left = self.horizon - self._elapsed - 1
-        cost = self._step_reward * (1 + given_up * steps_left)
+        steps_left = self.family.horizon - self.elapsed - 1
+        cost = self.family.step_reward * (1 + given_up * steps_left)
         return Outcome(
-            reward=np.where(arrived, self._goal_reward, cost),
+            reward=np.where(arrived, self.family.goal_reward, cost),
             terminated=arrived | given_up,
             unstable=np.zeros(self.num_envs, bool),
             info={"success": arrived.astype(np.float64)},
         )
 
-    def _observe(self) -> dict[str, np.ndarray]:
-        grid = [*np.divmod(self._cell, SIZE), self._has_bus[self._cell]]
-        if self._city_map:
+    def observe(self) -> dict[str, np.ndarray]:
+        """Return what is at the cells, and the instructions."""
+        grid = [*np.divmod(self._cell, SIZE), self.family.has_bus[self._cell]]
+        if self.family.city_map:
             grid.append(np.where(self._cell == cells(MAP, SIZE), self._city + 1, 0))
         return {"grid": np.stack(grid, -1), "instruction": places(self._goal, SIZE)}
 
@@ -158,9 +164,9 @@ class BusCity(TaskVectorEnv):
         """Return a picture of one row: agent (blue), goal (green), lines (numbers), map (black)."""
         canvas = grid_canvas(SIZE)
         fill_cell(canvas, places(self._goal[row], SIZE), GREEN)
-        if self._city_map:
+        if self.family.city_map:
             fill_cell(canvas, MAP, BLACK, 0.6)
-        stops = cells(STOPS[: len(self.task_names)], SIZE)
+        stops = cells(STOPS[: self.tasks.shape[1]], SIZE)
         for line, stop in enumerate(stops):
             for place in places(np.array([stop, self._ride[row, stop]]), SIZE):
                 fill_cell(canvas, place, ORANGE if line < NUM_LINES else GREY, 0.8)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLACK, BLUE, GREY, ORANGE, WHITE
 from metarl_cli.envs.base.random_rows import one_of
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.envs.grids.dream_grid import (
     DROP,
     END,
@@ -35,7 +35,7 @@ POT_CODE, DRAWER_CODE = 2, 3  # what is at the cell; 0 is nothing, and 1, a bus,
 NUM_STAGES = 4  # take the first ingredient, put it into the pot, take the second, put it in
 
 
-class Cooking(TaskVectorEnv):
+class Cooking(NumpyFamily):
     """Put two ingredients into the pot in the order of a recipe, not knowing what the drawers hold.
 
     A task says which of 4 ingredients is in each of the 3 drawers. The recipe names the contents of
@@ -56,9 +56,6 @@ class Cooking(TaskVectorEnv):
         test_ids: the numbers of the held-out kitchens: the ingredient of the lowest drawer, plus 4
             times that of the middle one, plus 16 times that of the highest.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")  # success: the recipe is done
@@ -72,9 +69,6 @@ class Cooking(TaskVectorEnv):
         mistake_reward: float,
         test_ids: Sequence[int],
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         numbers = np.arange(NUM_INGREDIENTS ** len(DRAWERS))
         if not set(test_ids) < set(numbers):
@@ -95,11 +89,40 @@ class Cooking(TaskVectorEnv):
             task_space=Box(0.0, NUM_INGREDIENTS - 1.0, (len(DRAWERS),), np.float64),
             task_names=("lowest_drawer", "middle_drawer", "highest_drawer"),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._progress_reward, self._step_reward = progress_reward, step_reward
-        self._mistake_reward = mistake_reward
+        self.progress_reward, self.step_reward = progress_reward, step_reward
+        self.mistake_reward = mistake_reward
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> CookingBatch:
+        """Return cooks in kitchens."""
+        return CookingBatch(self, num_envs)
+
+    def anchors(self) -> dict[str, tuple[float, ...]]:
+        """Return exact mean returns over all kitchens and recipes.
+
+        "oracle" fetches each ingredient from the nearest drawer that has it. Left out where the
+        horizon is too short for the farthest ones.
+        """
+        assert self.all_tasks is not None
+        anchors: dict[str, tuple[float, ...]] = {"stand_still": (self.horizon * self.step_reward,)}
+        distance = np.abs(DRAWERS - POT).sum(-1)
+        if self.horizon >= NUM_STAGES + 4 * distance.max():
+            same = self.all_tasks[:, :, None] == self.all_tasks[:, None]  # [N, drawer, other]
+            nearest = np.where(same, distance, distance.max()).min(-1)  # [N, drawer]
+            walking = 4 * self.step_reward * nearest.mean()  # two ingredients, there and back
+            anchors["oracle"] = (float(NUM_STAGES * self.progress_reward + walking),)
+        return anchors
+
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map the first column of `[num, 3]` to training kitchens `[num, 3]`."""
+        return one_of(self._training_tasks, uniform[:, 0])
+
+
+class CookingBatch(NumpyBatch[Cooking]):
+    """Cooks, each in a kitchen of its own."""
+
+    def __init__(self, family: Cooking, num_envs: int) -> None:
+        super().__init__(family, num_envs)
         self._walk = walk_table(SIZE)
         self._here = np.zeros(SIZE**2, np.int64)
         self._here[cells(POT, SIZE)], self._here[cells(DRAWERS, SIZE)] = POT_CODE, DRAWER_CODE
@@ -111,42 +134,26 @@ class Cooking(TaskVectorEnv):
         self._recipe = np.zeros((num_envs, 2), np.int64)
         self._stage = np.zeros(num_envs, np.int64)  # how much of the recipe is done, 0 to 4
 
-    def anchors(self) -> dict[str, tuple[float, ...]]:
-        """Return exact mean returns over all kitchens and recipes.
-
-        "oracle" fetches each ingredient from the nearest drawer that has it. Left out where the
-        horizon is too short for the farthest ones.
-        """
-        assert self.all_tasks is not None
-        anchors: dict[str, tuple[float, ...]] = {"stand_still": (self.horizon * self._step_reward,)}
-        distance = np.abs(DRAWERS - POT).sum(-1)
-        if self.horizon >= NUM_STAGES + 4 * distance.max():
-            same = self.all_tasks[:, :, None] == self.all_tasks[:, None]  # [N, drawer, other]
-            nearest = np.where(same, distance, distance.max()).min(-1)  # [N, drawer]
-            walking = 4 * self._step_reward * nearest.mean()  # two ingredients, there and back
-            anchors["oracle"] = (float(NUM_STAGES * self._progress_reward + walking),)
-        return anchors
-
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return one_of(self._training_tasks, uniform[:, 0])
-
-    def _initialize(self, rows: np.ndarray) -> None:
-        drawers = (self._random.uniform(2, rows) * len(DRAWERS)).astype(np.int64)
+    def initialize(self, rows: np.ndarray) -> None:
+        """Draw recipes from the drawers, put cooks at the empty pot."""
+        drawers = (self.random.uniform(2, rows) * len(DRAWERS)).astype(np.int64)
         self._recipe[rows] = np.take_along_axis(self.tasks[rows], drawers, axis=1)
         self._cell[rows] = cells(POT, SIZE)
         self._hand[rows], self._pot[rows], self._stage[rows] = NOTHING, NOTHING, 0
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        actions = np.where(self._active, actions, STAY)
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Use the hand, walk, and see how far the recipe is."""
+        actions = np.where(self.active, actions, STAY)
         self._use_hand(actions)
         self._cell = self._walk[actions, self._cell]
         last = self._stage == NUM_STAGES - 1
         progress, mistake = self._follow_recipe(actions)
         done, given_up = progress & last, actions == END
-        cost = self._step_reward * (1 + given_up * (self.horizon - self._elapsed - 1))
-        cost += self._mistake_reward * mistake
+        family = self.family
+        cost = family.step_reward * (1 + given_up * (family.horizon - self.elapsed - 1))
+        cost += family.mistake_reward * mistake
         return Outcome(
-            reward=np.where(progress, self._progress_reward, cost),
+            reward=np.where(progress, family.progress_reward, cost),
             terminated=done | given_up,
             unstable=np.zeros(self.num_envs, bool),
             info={"success": done.astype(np.float64)},
@@ -176,7 +183,8 @@ class Cooking(TaskVectorEnv):
         self._stage += progress.astype(np.int64) - lost
         return progress, lost | (fetching & ~held & (actions == PICK))
 
-    def _observe(self) -> dict[str, np.ndarray]:
+    def observe(self) -> dict[str, np.ndarray]:
+        """Return what is at the cells and in hands and pots, and the recipes."""
         x, y = np.divmod(self._cell, SIZE)
         grid = [x, y, self._here[self._cell], self._hand, *self._pot.T]
         return {"grid": np.stack(grid, -1), "instruction": self._recipe.copy()}

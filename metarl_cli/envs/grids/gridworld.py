@@ -13,10 +13,10 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from metarl_cli.core.checks import require_choice, require_positive
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLUE, GREEN, LIGHT, Canvas, Colour
 from metarl_cli.envs.base.hidden_goal import Moves
 from metarl_cli.envs.base.random_rows import one_of
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.envs.grids.gridworld_bayes import CellGoals, earliest_finds, perfect_plan, steps_to
 
 GoalSet = Literal["sides_and_top", "away_from_start"]
@@ -25,7 +25,7 @@ GoalSet = Literal["sides_and_top", "away_from_start"]
 _MOVES = np.array([[0, 0], [0, 1], [1, 0], [0, -1], [-1, 0]])
 
 
-class GridNavigation(TaskVectorEnv):
+class GridNavigation(NumpyFamily):
     """Observe the own cell (x, y), move by one cell or stay; standing on the goal pays each step.
 
     The five actions are stay, up, right, down, left; a move out of the grid stays. The episode goes
@@ -40,9 +40,6 @@ class GridNavigation(TaskVectorEnv):
         goal_reward: reward of a step that ends on the goal.
         step_reward: reward of any other step, less than `goal_reward`.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")  # success: on the goal now
@@ -56,9 +53,6 @@ class GridNavigation(TaskVectorEnv):
         goal_reward: float,
         step_reward: float,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         require_positive(size=size, horizon=horizon)
         if len(start) != 2 or not 0 <= min(start) <= max(start) < size:
@@ -71,14 +65,15 @@ class GridNavigation(TaskVectorEnv):
             task_space=Box(0.0, size - 1.0, (2,), np.float64),
             task_names=("goal_x", "goal_y"),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._size, self._start = size, np.array(start)
-        self._goal_reward, self._step_reward = goal_reward, step_reward
-        self.goals = _goal_cells(goals, size, self._start)  # [G, 2], rows of all_tasks
+        self.size, self.start = size, np.array(start)
+        self.goal_reward, self.step_reward = goal_reward, step_reward
+        self.goals = _goal_cells(goals, size, self.start)  # [G, 2], rows of all_tasks
         self.all_tasks = self.goals.astype(np.float64)
-        self._position = np.zeros((num_envs, 2), np.int64)
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> GridBatch:
+        """Return agents in grids."""
+        return GridBatch(self, num_envs)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return exact mean returns over all goals.
@@ -86,16 +81,16 @@ class GridNavigation(TaskVectorEnv):
         "bayes_optimal" is known (see `perfect_plan`) where a plan attains the upper bound of every
         episode at once, as in both published settings, and left out elsewhere.
         """
-        steps = steps_to(self.goals, self._start)
+        steps = steps_to(self.goals, self.start)
         oracle = self._mean_return(steps)
         never = np.full(len(steps), self.horizon + 1)
-        here = (self.goals == self._start).all(-1)
+        here = (self.goals == self.start).all(-1)
         anchors: dict[str, tuple[float, ...]] = {
             "stand_still": (self._mean_return(np.where(here, 1, never)),),
             "random": (self._random_return(),),
             "oracle": (oracle,),
         }
-        if perfect_plan(self.goals, self._start, self.horizon) is not None:
+        if perfect_plan(self.goals, self.start, self.horizon) is not None:
             anchors["bayes_optimal"] = (self._mean_return(earliest_finds(steps)), oracle)
         return anchors
 
@@ -106,64 +101,77 @@ class GridNavigation(TaskVectorEnv):
     def _moves_to_goals(self) -> Moves:
         """Return all moves to a possible goal from a cell beside it."""
         before = self.goals[:, None] - _MOVES[1:]  # [G, 4, 2]
-        inside = (before == self._inside(before)).all(-1)
+        inside = (before == self.inside(before)).all(-1)
         goal, move = np.nonzero(inside)
         return Moves(before[inside], move + 1, goal)
 
     def _mean_return(self, finds: np.ndarray) -> float:
         """Return what it pays to reach the goals after `finds` steps `[G]` and to stay there."""
         paid = np.maximum(self.horizon - finds + 1, 0)  # steps on the goal
-        per_step = self._goal_reward - self._step_reward
-        return float(self._step_reward * self.horizon + per_step * paid.mean())
+        per_step = self.goal_reward - self.step_reward
+        return float(self.step_reward * self.horizon + per_step * paid.mean())
 
     def _random_return(self) -> float:
-        presence = np.zeros((self._size, self._size))  # chance to be in cell [x, y]
-        presence[tuple(self._start)] = 1.0
+        presence = np.zeros((self.size, self.size))  # chance to be in cell [x, y]
+        presence[tuple(self.start)] = 1.0
         cells = np.argwhere(presence >= 0)
         on_goals = 0.0
         for _ in range(self.horizon):
             chance = presence[tuple(cells.T)] / len(_MOVES)
             presence = np.zeros_like(presence)
             for move in _MOVES:
-                np.add.at(presence, tuple(self._inside(cells + move).T), chance)
+                np.add.at(presence, tuple(self.inside(cells + move).T), chance)
             on_goals += presence[tuple(self.goals.T)].mean()
-        per_step = self._goal_reward - self._step_reward
-        return float(self._step_reward * self.horizon + per_step * on_goals)
+        per_step = self.goal_reward - self.step_reward
+        return float(self.step_reward * self.horizon + per_step * on_goals)
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map the first column of `[num, 2]` to goals `[num, 2]`."""
         return one_of(self.goals, uniform[:, 0]).astype(np.float64)
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        self._position[rows] = self._start
+    def inside(self, cells: np.ndarray) -> np.ndarray:
+        """Return cells `[..., 2]` moved into the grid."""
+        return np.minimum(np.maximum(cells, 0), self.size - 1)
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+
+class GridBatch(NumpyBatch[GridNavigation]):
+    """Agents in grids, each in its own cell."""
+
+    def __init__(self, family: GridNavigation, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self.position = np.zeros((num_envs, 2), np.int64)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Put agents in the start cell."""
+        self.position[rows] = self.family.start
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Move by one cell; pay on the goal."""
         selected = slice(None) if rows is None else rows
-        self._position[selected] = self._inside(
-            self._position[selected] + _MOVES[actions[selected]]
+        self.position[selected] = self.family.inside(
+            self.position[selected] + _MOVES[actions[selected]]
         )
-        on_goal = (self._position[:, 0] == self.tasks[:, 0]) & (
-            self._position[:, 1] == self.tasks[:, 1]
+        on_goal = (self.position[:, 0] == self.tasks[:, 0]) & (
+            self.position[:, 1] == self.tasks[:, 1]
         )
         return Outcome(
-            reward=np.where(on_goal, self._goal_reward, self._step_reward),
+            reward=np.where(on_goal, self.family.goal_reward, self.family.step_reward),
             terminated=np.zeros(self.num_envs, bool),
             unstable=np.zeros(self.num_envs, bool),
             info={"success": on_goal.astype(np.float64)},
         )
 
-    def _inside(self, cells: np.ndarray) -> np.ndarray:
-        return np.minimum(np.maximum(cells, 0), self._size - 1)
-
-    def _observe(self) -> np.ndarray:
-        return self._position.astype(np.float32)
+    def observe(self) -> np.ndarray:
+        """Return the cells, `[B, 2]`."""
+        return self.position.astype(np.float32)
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: agent (blue), goal (green), where goals can be (grey)."""
-        canvas = grid_canvas(self._size)
-        for goal in self.goals:
+        canvas = grid_canvas(self.family.size)
+        for goal in self.family.goals:
             fill_cell(canvas, goal, LIGHT)
         fill_cell(canvas, self.tasks[row], GREEN)
-        x, y = self._position[row]
+        x, y = self.position[row]
         canvas.disc(x, y, 0.3, BLUE)
         return canvas.image()
 

@@ -16,9 +16,8 @@ from typing import Protocol
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from metarl_cli.core.checks import require_positive
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.random_rows import one_of
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.envs.maze.map import BLOCKED, FORWARD, NUM_ACTIONS, NUM_HEADINGS, MazeMap
 from metarl_cli.envs.maze.picture import side_by_side, top_view
 from metarl_cli.envs.maze.planner import best_return, optimal_steps
@@ -34,14 +33,22 @@ class MazeState:
     cue: np.ndarray  # what the grey box says: -1 blue, +1 red, 0 nothing
 
 
-class MazeView(Protocol):
-    """What an agent sees of a maze."""
-
-    def prepare(self, maze: MazeMap, num_envs: int) -> Box:
-        """Get ready to look at `num_envs` copies of a maze; return the space of one look."""
+class Eyes(Protocol):
+    """What looks at a batch of mazes."""
 
     def observe(self, state: MazeState) -> np.ndarray:
         """Return new observations `[B, ...]`."""
+
+
+class MazeView(Protocol):
+    """What an agent sees of a maze."""
+
+    @property
+    def space(self) -> Box:
+        """The space of one look."""
+
+    def eyes(self, maze: MazeMap) -> Eyes:
+        """Return what looks at copies of a maze."""
 
     def picture(self, obs: np.ndarray) -> np.ndarray | None:
         """Return one observation as an image, uint8 `[height, width, 3]`, if it is one."""
@@ -54,8 +61,21 @@ class VectorView:
     the blue (2) and of the red box (2), and the cue: -1 blue, +1 red, 0 too far from the grey box.
     """
 
-    def prepare(self, maze: MazeMap, num_envs: int) -> Box:
+    space = Box(-1.0, 1.0, (9,), np.float32)
+
+    def eyes(self, maze: MazeMap) -> Eyes:
         """See `MazeView`."""
+        return _VectorEyes(maze)
+
+    def picture(self, obs: np.ndarray) -> np.ndarray | None:
+        """See `MazeView`."""
+        return None
+
+
+class _VectorEyes:
+    """Looks up what does not change."""
+
+    def __init__(self, maze: MazeMap) -> None:
         width, height = maze.size
         middle = (np.array([width, height]) - 1) / 2
         self._places = ((maze.centers - middle) * 2 / max(width, height)).astype(np.float32)
@@ -68,10 +88,9 @@ class VectorView:
             ],
             axis=1,
         )  # [S, 4]
-        return Box(-1.0, 1.0, (9,), np.float32)
 
     def observe(self, state: MazeState) -> np.ndarray:
-        """See `MazeView`."""
+        """See `Eyes`."""
         obs = np.empty((len(state.pose), 9), np.float32)
         obs[:, :4] = self._poses[state.pose]
         obs[:, 4:6] = self._places[state.blue]
@@ -79,27 +98,20 @@ class VectorView:
         obs[:, 8] = state.cue
         return obs
 
-    def picture(self, obs: np.ndarray) -> np.ndarray | None:
-        """See `MazeView`."""
-        return None
 
-
-class Maze(TaskVectorEnv):
+class Maze(NumpyFamily):
     """Turn left or right by 45 degrees or step forward, until a coloured box is touched.
 
     Episodes start in a random start cell with a random heading, and the boxes stand in two random
     places; all this is drawn anew each time, only the bit belongs to the task. A box is touched by
     a step that would lead into it. Cells and headings make a finite set of poses, so that the
-    optimal policy is computed, not estimated (`maze_planner`).
+    optimal policy is computed, not estimated (`planner`).
 
     Args:
         maze: the letters of `MazeMap`.
         cue_range: distance from which the grey box tells the bit, cells.
         view: what the agent sees.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")
@@ -112,24 +124,19 @@ class Maze(TaskVectorEnv):
         cue_range: float,
         view: MazeView,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
-        require_positive(num_envs=num_envs)
-        self._maze = MazeMap(maze, cue_range=cue_range)
-        self._view = view
+        self.map, self.view = MazeMap(maze, cue_range=cue_range), view
         super().__init__(
-            observation_space=view.prepare(self._maze, num_envs),
+            observation_space=view.space,
             action_space=Discrete(NUM_ACTIONS),
             task_space=Box(0.0, 1.0, (1,), np.float64),
             task_names=("red_is_right",),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._pose = np.zeros(num_envs, np.int64)
-        self._boxes = np.zeros((num_envs, 2), np.int64)  # cells of the blue and of the red box
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> MazeBatch:
+        """Return agents in mazes."""
+        return MazeBatch(self, num_envs)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return what is known exactly.
@@ -138,8 +145,8 @@ class Maze(TaskVectorEnv):
         is that of its first episode; "blind_guess" goes to a box without asking.
         """
         return {
-            "oracle": (best_return(self._maze, horizon=self.horizon, informed=True),),
-            "bayes_optimal": (best_return(self._maze, horizon=self.horizon, informed=False),),
+            "oracle": (best_return(self.map, horizon=self.horizon, informed=True),),
+            "bayes_optimal": (best_return(self.map, horizon=self.horizon, informed=False),),
             "blind_guess": (0.0,),
         }
 
@@ -149,26 +156,48 @@ class Maze(TaskVectorEnv):
         The plan knows where everything is, as `VectorView` tells. From images it can be carried out
         all the same: both boxes come into view on the way back, before it matters where they are.
         """
-        return optimal_steps(self._maze)
+        return optimal_steps(self.map)
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def facts(self) -> dict[str, str]:
+        """Return the length of the shortest sure plan."""
+        return {"optimal length": f"{self.optimal_steps():.2f} steps, by way of the grey box"}
+
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, 1]` to bits `[num, 1]`."""
         return np.floor(2.0 * uniform)
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        starts, layouts = self._maze.start_poses, self._maze.layouts
-        uniform = self._random.uniform(2, rows)
-        self._pose[rows] = one_of(starts, uniform[:, 0])
-        self._boxes[rows] = one_of(layouts, uniform[:, 1])
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        ahead = np.where(actions == FORWARD, self._maze.ahead[self._pose], BLOCKED)
-        blue, red = ahead == self._boxes[:, 0], ahead == self._boxes[:, 1]
+class MazeBatch(NumpyBatch[Maze]):
+    """Agents in mazes, each with boxes of its own.
+
+    Attributes:
+        pose: `[B]`, as `MazeMap` numbers them.
+        boxes: cells of the blue and of the red box, `[B, 2]`.
+    """
+
+    def __init__(self, family: Maze, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self._map, self._eyes = family.map, family.view.eyes(family.map)
+        self.pose = np.zeros(num_envs, np.int64)
+        self.boxes = np.zeros((num_envs, 2), np.int64)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Draw poses and places of the boxes."""
+        starts, layouts = self._map.start_poses, self._map.layouts
+        uniform = self.random.uniform(2, rows)
+        self.pose[rows] = one_of(starts, uniform[:, 0])
+        self.boxes[rows] = one_of(layouts, uniform[:, 1])
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Turn, step, or touch a box."""
+        ahead = np.where(actions == FORWARD, self._map.ahead[self.pose], BLOCKED)
+        blue, red = ahead == self.boxes[:, 0], ahead == self.boxes[:, 1]
         touched = blue | red
-        pose = np.where(touched, self._pose, self._maze.next_pose[actions, self._pose])
+        pose = np.where(touched, self.pose, self._map.next_pose[actions, self.pose])
         if rows is None:
-            self._pose = pose
+            self.pose = pose
         else:
-            self._pose[rows] = pose[rows]
+            self.pose[rows] = pose[rows]
         success = np.where(self._red_is_right(), red, blue).astype(np.float64)
         return Outcome(
             reward=2.0 * success - touched,
@@ -177,13 +206,14 @@ class Maze(TaskVectorEnv):
             info={"success": success},
         )
 
-    def _observe(self) -> np.ndarray:
-        return self._view.observe(self._state())
+    def observe(self) -> np.ndarray:
+        """Return what the agents see, `[B, ...]`."""
+        return self._eyes.observe(self._state())
 
     def play_a_little(self) -> None:
         """Stand where the grey box tells its secret, looking at it."""
-        self._pose[:] = self._maze.poses_at_grey[-1]
-        self._remember(self._observe(), None)
+        self.pose[:] = self._map.poses_at_grey[-1]
+        self.last_obs = self.observe()
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row from above, beside what the agent sees if that is an image.
@@ -192,19 +222,19 @@ class Maze(TaskVectorEnv):
         """
         state = self._state()
         above = top_view(
-            self._maze,
+            self._map,
             pose=int(state.pose[row]),
-            boxes=self._boxes[row],
+            boxes=self.boxes[row],
             right=int(self._red_is_right()[row]),
             cue=int(state.cue[row]),
         )
-        assert isinstance(self._last_obs, np.ndarray)
-        seen = self._view.picture(self._last_obs[row])
+        assert isinstance(self.last_obs, np.ndarray)
+        seen = self.family.view.picture(self.last_obs[row])
         return above if seen is None else side_by_side(seen, above)
 
     def _state(self) -> MazeState:
-        cue = np.where(self._red_is_right(), 1, -1) * self._maze.in_range[self._pose]
-        return MazeState(self._pose, self._boxes[:, 0], self._boxes[:, 1], cue)
+        cue = np.where(self._red_is_right(), 1, -1) * self._map.in_range[self.pose]
+        return MazeState(self.pose, self.boxes[:, 0], self.boxes[:, 1], cue)
 
     def _red_is_right(self) -> np.ndarray:
         return self.tasks[:, 0] > 0.5

@@ -21,7 +21,7 @@ from metarl_cli.envs.raycast.scene import Boxes, World, cube
 from metarl_cli.envs.raycast.textures import Colour, Texture, bricks, plain, speckled, tiled
 
 if TYPE_CHECKING:
-    from metarl_cli.envs.maze.maze import MazeState
+    from metarl_cli.envs.maze.maze import Eyes, MazeState
 
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # north, east, south, west
 _WALLS = (
@@ -68,53 +68,29 @@ class CameraView:
             raise ValueError(
                 "view: expected eye_height < wall_height, box_size < cell_size, vertical_fov < 180"
             )
-        self._camera = Camera(width, height, np.deg2rad(vertical_fov), eye_height)
+        self.camera = Camera(width, height, np.deg2rad(vertical_fov), eye_height)
         self._wall_height = wall_height
-        self._cell_size, self._box_size = cell_size, box_size
+        self.cell_size, self.box_size = cell_size, box_size
 
-    def prepare(self, maze: MazeMap, num_envs: int) -> Box:
+    @property
+    def space(self) -> Box:
         """See `MazeView`."""
-        self._caster = RayCaster(self._world(maze), self._camera)
-        self._places = self._cell_size * maze.centers * (1, -1)  # [C, 2] x, z
-        headings = 2 * np.pi / NUM_HEADINGS * np.arange(NUM_HEADINGS)
-        self._poses = np.column_stack(
-            [
-                np.repeat(self._places, NUM_HEADINGS, axis=0),
-                np.tile(headings, len(self._places)),
-            ]
-        )  # [S, 3]
-        self._grey = self._cell_size * maze.grey * (1, -1)
-        self._seen = np.full((num_envs, 4), -1)  # what the last images show
-        shape = (self._camera.height, self._camera.width, 3)
-        self._images = np.zeros((num_envs, *shape), np.uint8)
-        return Box(0, 255, shape, np.uint8)
+        return Box(0, 255, (self.camera.height, self.camera.width, 3), np.uint8)
 
-    def observe(self, state: MazeState) -> np.ndarray:
-        """See `MazeView`; only what has changed is rendered again."""
-        seen = np.column_stack([state.pose, state.blue, state.red, state.cue])
-        rows = np.flatnonzero((seen != self._seen).any(axis=1))
-        if len(rows):
-            pose, blue, red, cue = seen[rows].T
-            self._images[rows] = self._caster.render(self._poses[pose], self._boxes(blue, red, cue))
-        self._seen = seen
-        return self._images.copy()
+    def eyes(self, maze: MazeMap) -> Eyes:
+        """See `MazeView`."""
+        return _CameraEyes(self, maze)
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """See `MazeView`."""
         return obs.repeat(_PICTURE_SCALE, axis=0).repeat(_PICTURE_SCALE, axis=1)
 
-    def _boxes(self, blue: np.ndarray, red: np.ndarray, cue: np.ndarray) -> Boxes:
-        places = np.empty((len(cue), 3, 2))
-        places[:, 0], places[:, 1], places[:, 2] = self._places[blue], self._places[red], self._grey
-        textures = np.tile([_BLUE, _RED, _SILENT], (len(cue), 1))
-        textures[:, 2] += (cue < 0) * (_SAYS_BLUE - _SILENT) + (cue > 0) * (_SAYS_RED - _SILENT)
-        return cube(places[:, :, 0], places[:, :, 1], 0.0, self._box_size, textures)
-
-    def _world(self, maze: MazeMap) -> World:
+    def world(self, maze: MazeMap) -> World:
+        """Return the maze as a ray caster needs it."""
         ends, sides = wall_segments(maze)
         panels = (self._panel(colour) for colour in ((40, 40, 40), BLUE, RED))
         return World(
-            walls=self._cell_size * ends * (1, -1),
+            walls=self.cell_size * ends * (1, -1),
             wall_texture=sides,
             wall_height=self._wall_height,
             floor_texture=_FLOOR,
@@ -132,7 +108,46 @@ class CameraView:
     def _panel(self, colour: Colour) -> Texture:
         pixels = np.full((_PANEL_PIXELS, _PANEL_PIXELS, 3), (140, 140, 140), np.uint8)
         pixels[_PANEL_RIM:-_PANEL_RIM, _PANEL_RIM:-_PANEL_RIM] = colour
-        return Texture(pixels, self._box_size / _PANEL_PIXELS)
+        return Texture(pixels, self.box_size / _PANEL_PIXELS)
+
+
+class _CameraEyes:
+    """Renders what has changed since the last look."""
+
+    def __init__(self, view: CameraView, maze: MazeMap) -> None:
+        self._caster = RayCaster(view.world(maze), view.camera)
+        self._box_size = view.box_size
+        self._places = view.cell_size * maze.centers * (1, -1)  # [C, 2] x, z
+        headings = 2 * np.pi / NUM_HEADINGS * np.arange(NUM_HEADINGS)
+        self._poses = np.column_stack(
+            [
+                np.repeat(self._places, NUM_HEADINGS, axis=0),
+                np.tile(headings, len(self._places)),
+            ]
+        )  # [S, 3]
+        self._grey = view.cell_size * maze.grey * (1, -1)
+        self._seen = np.full((0, 4), -1)  # what the last images show, [B, 4]
+        self._images = np.zeros((0, *view.space.shape), np.uint8)
+
+    def observe(self, state: MazeState) -> np.ndarray:
+        """See `Eyes`."""
+        seen = np.column_stack([state.pose, state.blue, state.red, state.cue])
+        if len(self._seen) != len(seen):  # the first look
+            self._seen = np.full_like(seen, -1)
+            self._images = np.zeros((len(seen), *self._images.shape[1:]), np.uint8)
+        rows = np.flatnonzero((seen != self._seen).any(axis=1))
+        if len(rows):
+            pose, blue, red, cue = seen[rows].T
+            self._images[rows] = self._caster.render(self._poses[pose], self._boxes(blue, red, cue))
+        self._seen = seen
+        return self._images.copy()
+
+    def _boxes(self, blue: np.ndarray, red: np.ndarray, cue: np.ndarray) -> Boxes:
+        places = np.empty((len(cue), 3, 2))
+        places[:, 0], places[:, 1], places[:, 2] = self._places[blue], self._places[red], self._grey
+        textures = np.tile([_BLUE, _RED, _SILENT], (len(cue), 1))
+        textures[:, 2] += (cue < 0) * (_SAYS_BLUE - _SILENT) + (cue > 0) * (_SAYS_RED - _SILENT)
+        return cube(places[:, :, 0], places[:, :, 1], 0.0, self._box_size, textures)
 
 
 def wall_segments(maze: MazeMap) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from metarl_cli.core.checks import require_positive, require_range
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.mujoco.physics import LARGEST, Physics
 from metarl_cli.envs.mujoco.view import Camera, SceneView
 
@@ -29,7 +29,7 @@ _CAMERA = Camera(azimuth=90.0, elevation=-90.0, span=1.8, height=-0.3, place=(0.
 _GRID = 24  # midpoints per axis for the mean over tasks
 
 
-class BlockPush(TaskVectorEnv):
+class BlockPush(NumpyFamily):
     """A gripper, pushed and turned by forces, among five blocks; one block and its goal are meant.
 
     Blocks start in bands across y, one in each, in any order; the goal lies farther along x in the
@@ -56,9 +56,6 @@ class BlockPush(TaskVectorEnv):
         timestep_s: of the physics, s.
         frame_skip: physics steps per environment step.
         horizon: environment steps per episode.
-        num_envs: number of environments B.
-        num_threads: physics threads, 0 for all CPUs; results do not depend on it.
-        render_mode: None or "rgb_array".
     """
 
     start_shows_task = True  # the layout, not the goal
@@ -76,22 +73,17 @@ class BlockPush(TaskVectorEnv):
         timestep_s: float,
         frame_skip: int,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         require_positive(band_width=band_width, goal_radius=goal_radius, timestep_s=timestep_s)
         require_positive(distance_weight=distance_weight, frame_skip=frame_skip, horizon=horizon)
         self._block_x = require_range("block_x", block_x)
         self._goal_x = require_range("goal_x", goal_x)
         self._band_low, self._band_width = band_low, band_width
-        self._goal_radius, self._weight, self._dense = goal_radius, distance_weight, dense
+        self.goal_radius, self._weight, self._dense = goal_radius, distance_weight, dense
         self.info_keys = ("success", "reward_sparse" if dense else "reward_dense", "unstable")
-        model = mujoco.MjModel.from_xml_path(str(_XML))
+        self.model = model = mujoco.MjModel.from_xml_path(str(_XML))
         model.opt.timestep = timestep_s
-        self._frame_skip = frame_skip
-        self._physics = Physics(model, num_envs, num_threads)
-        self._view: SceneView | None = None
+        self.frame_skip = frame_skip
         forces = model.actuator_ctrlrange.astype(np.float32)
         super().__init__(
             observation_space=Box(-LARGEST, LARGEST, (model.nq + model.nv,), np.float32),
@@ -104,9 +96,11 @@ class BlockPush(TaskVectorEnv):
                 *(f"block_{block}_{axis}" for block in range(NUM_BLOCKS) for axis in "xy"),
             ),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> BlockPushBatch:
+        """Return grippers on tables."""
+        return BlockPushBatch(self, num_envs, threads)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the mean return of a gripper that stands still.
@@ -122,13 +116,8 @@ class BlockPush(TaskVectorEnv):
         rewards = []
         for band in range(NUM_BLOCKS):
             shifted = goal + np.array([0.0, band * self._band_width])
-            rewards.append(self._rewards(distance, shifted)[0].mean())
+            rewards.append(self.rewards(distance, shifted)[0].mean())
         return {"do_nothing": (self.horizon * float(np.mean(rewards)),)}
-
-    def simulate_only(self, actions: np.ndarray) -> None:
-        """Set controls `[B, 3]` and step the bare physics: what `metarl bench` compares with."""
-        self._physics.ctrl[:] = actions
-        self._physics.step(None, self._frame_skip)
 
     def _task_space(self) -> Box:
         y_low, y_high = self._band_low, self._band_low + NUM_BLOCKS * self._band_width
@@ -139,7 +128,8 @@ class BlockPush(TaskVectorEnv):
     def _in_band(self, band: np.ndarray | float, uniform: np.ndarray) -> np.ndarray:
         return self._band_low + self._band_width * (band + uniform)
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, 13]` to tasks `[num, 13]`: block, goal, places of the blocks."""
         choice = (uniform[:, 0] * NUM_BLOCKS * len(_ORDERS)).astype(np.int64)
         meant, order = np.divmod(choice, len(_ORDERS))
         bands = _ORDERS[order]  # [num, 5]
@@ -151,52 +141,69 @@ class BlockPush(TaskVectorEnv):
         tasks[:, 4::2] = self._in_band(bands, uniform[:, 4::2])
         return tasks
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        self._physics.reset(rows)
-        self._physics.qpos[rows, _NUM_GRIPPER:] = self.tasks[rows, 3:]
-
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        self._physics.ctrl[:] = actions
-        self._physics.step(rows, self._frame_skip)
-        goal = self.tasks[:, 1:3]
-        distance = np.hypot(*(self._meant_block() - goal).T)
-        reward, other = self._rewards(distance, goal)
-        return Outcome(
-            reward=reward,
-            terminated=np.zeros(self.num_envs, bool),
-            unstable=self._physics.unstable(),
-            info={
-                "success": (distance <= self._goal_radius).astype(np.float64),
-                self.info_keys[1]: other,
-            },
-        )
-
-    def _meant_block(self) -> np.ndarray:
-        """Return where the block is that is meant, `[B, 2]`."""
-        blocks = self._physics.qpos[:, _NUM_GRIPPER:].reshape(self.num_envs, NUM_BLOCKS, 2)
-        return blocks[np.arange(self.num_envs), np.rint(self.tasks[:, 0]).astype(np.int64)]
-
-    def _rewards(self, distance: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the reward and the one of the other kind, `[n]` each."""
+    def rewards(self, distance: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reward at a distance `[n]` from goals `[n, 2]`, and that of the other kind."""
         dense = -self._weight * distance
-        near = distance <= self._goal_radius
+        near = distance <= self.goal_radius
         sparse = np.where(near, dense + self._weight * np.hypot(*goal.T), 0.0)
         return (dense, sparse) if self._dense else (sparse, dense)
 
-    def _observe(self) -> np.ndarray:
-        return np.concatenate([self._physics.qpos, self._physics.qvel], axis=1, dtype=np.float32)
+
+class BlockPushBatch(NumpyBatch[BlockPush]):
+    """Grippers, each among blocks of its own."""
+
+    def __init__(self, family: BlockPush, num_envs: int, threads: int) -> None:
+        super().__init__(family, num_envs)
+        self.physics = Physics(family.model, num_envs, threads)
+        self._view: SceneView | None = None
+
+    def simulate_only(self, actions: np.ndarray) -> None:
+        """Set controls `[B, 3]` and step the bare physics: what `metarl bench` compares with."""
+        self.physics.ctrl[:] = actions
+        self.physics.step(None, self.family.frame_skip)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Put the blocks where the tasks say."""
+        self.physics.reset(rows)
+        self.physics.qpos[rows, _NUM_GRIPPER:] = self.tasks[rows, 3:]
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Push."""
+        self.physics.ctrl[:] = actions
+        self.physics.step(rows, self.family.frame_skip)
+        goal = self.tasks[:, 1:3]
+        distance = np.hypot(*(self.meant_block() - goal).T)
+        reward, other = self.family.rewards(distance, goal)
+        return Outcome(
+            reward=reward,
+            terminated=np.zeros(self.num_envs, bool),
+            unstable=self.physics.unstable(),
+            info={
+                "success": (distance <= self.family.goal_radius).astype(np.float64),
+                self.family.info_keys[1]: other,
+            },
+        )
+
+    def meant_block(self) -> np.ndarray:
+        """Return where the block is that is meant, `[B, 2]`."""
+        blocks = self.physics.qpos[:, _NUM_GRIPPER:].reshape(self.num_envs, NUM_BLOCKS, 2)
+        return blocks[np.arange(self.num_envs), np.rint(self.tasks[:, 0]).astype(np.int64)]
+
+    def observe(self) -> np.ndarray:
+        """Return coordinates and velocities, `[B, 26]`."""
+        return np.concatenate([self.physics.qpos, self.physics.qvel], axis=1, dtype=np.float32)
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return the table from above: the goal region and a dot on the block meant are green."""
         if self._view is None:
-            self._view = SceneView(self._physics.model, _CAMERA)
+            self._view = SceneView(self.family.model, _CAMERA)
         goal_x, goal_y = self.tasks[row, 1:3]
-        x, y = self._meant_block()[row]
-        region = (goal_x, goal_y, _TABLE_Z, self._goal_radius)
-        return self._view.picture(self._physics.qpos[row], [region, (x, y, _BLOCK_TOP_Z, 0.022)])
+        x, y = self.meant_block()[row]
+        region = (goal_x, goal_y, _TABLE_Z, self.family.goal_radius)
+        return self._view.picture(self.physics.qpos[row], [region, (x, y, _BLOCK_TOP_Z, 0.022)])
 
-    def close_extras(self, **_: object) -> None:
-        """Release what pictures needed."""
+    def close(self) -> None:
+        """See `NumpyBatch`."""
         if self._view is not None:
             self._view.close()
 

@@ -24,13 +24,12 @@ class PlanarCenterOfMass:
 
     Args:
         physics: of a robot whose first two coordinates are slides of the root along x and z, and
-            whose others are hinges about y, one per body, all zero in the default pose.
+            whose others are hinges about y, one per body, all zero in the default pose: see
+            `require_hinges`.
     """
 
     def __init__(self, physics: Physics) -> None:
         model = physics.model
-        if not _is_planar(model):
-            raise ValueError("center_of_mass: this robot is not a tree of hinges in the x-z plane")
         arms = _arms(model)
         self._arm_x, self._arm_z = arms[1:, 0, None], arms[1:, 2, None]  # [bodies, 1], m
         self._root = model.body_pos[1].copy()  # m, where the slides are zero
@@ -65,13 +64,12 @@ class SpatialCenterOfMass:
 
     Args:
         physics: of a robot with a free root, whose other joints are hinges, at most one per body
-            and at its origin, and whose bodies are all aligned in the default pose.
+            and at its origin, and whose bodies are all aligned in the default pose: see
+            `require_hinges`.
     """
 
     def __init__(self, physics: Physics) -> None:
         model = physics.model
-        if not _is_spatial(model):
-            raise ValueError("center_of_mass: this robot is not a tree of hinges on a free root")
         self._arms, parents = _arms(model), model.body_parentid.copy()
         for body in range(model.nbody - 1, 1, -1):  # what cannot turn is part of its parent
             if not model.body_jntnum[body]:
@@ -171,6 +169,14 @@ def _matrix(quaternion: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.nda
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
         (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     ]
+
+
+def require_hinges(model: mujoco.MjModel, *, planar: bool) -> None:
+    """Raise ValueError for a robot whose centre of mass is no sum of rotated vectors."""
+    if planar and not _is_planar(model):
+        raise ValueError("center_of_mass: this robot is not a tree of hinges in the x-z plane")
+    if not planar and not _is_spatial(model):
+        raise ValueError("center_of_mass: this robot is not a tree of hinges on a free root")
 
 
 def _is_planar(model: mujoco.MjModel) -> bool:

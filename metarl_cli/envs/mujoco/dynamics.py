@@ -22,7 +22,7 @@ NOMINAL: dict[str, Any] = {"exponent_range": (-1.0, 1.0), "bases": {}}  # nothin
 
 
 class RandomDynamics:
-    """Multiplies parameters of each simulation by base^e; the task is the exponents e.
+    """Parameters of a model times base^e, other exponents e in each simulation: they are the task.
 
     Each entry has its own exponent: each body's mass, each axis of its inertia, each friction
     coefficient of each geom, and the damping of each degree of freedom. Entries that are zero, as
@@ -30,33 +30,44 @@ class RandomDynamics:
     independently, as in the original, so that a body may have the inertia of no solid.
 
     Args:
-        physics: the simulations.
+        model: whose parameters vary.
         exponent_range: `[low, high]` of all exponents, drawn uniformly.
         bases: what is raised to them, under names from `FIELDS`; other fields stay as they are.
     """
 
     def __init__(
-        self, physics: Physics, *, exponent_range: Sequence[float], bases: dict[str, float]
+        self, model: mujoco.MjModel, *, exponent_range: Sequence[float], bases: dict[str, float]
     ) -> None:
         self._low, self._high = require_range("dynamics.exponent_range", exponent_range)
         for field in bases:
             require_choice("dynamics.bases", field, FIELDS)
         require_positive(**{f"dynamics.bases.{field}": base for field, base in bases.items()})
-        self._batch = physics.batch
-        self._parts = [_Part.of(physics, field, base) for field, base in bases.items()]
-        names = _entry_names(physics.model)
+        self._parts = [_Part.of(model, field, base) for field, base in bases.items()]
+        names = _entry_names(model)
         self.task_names = tuple(
             f"{part.field}_{names[part.field][entry]}"
             for part in self._parts
             for entry in part.entries
         )
-        size = len(self.task_names)
-        self.task_space = Box(self._low, self._high, (size,), np.float64)
-        self._applied = np.full((self._batch.nsim, size), np.nan)
+        self.task_space = Box(self._low, self._high, (len(self.task_names),), np.float64)
 
     def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
         """Map `[num, D]` numbers from U[0, 1) to exponents `[num, D]`."""
         return self._low + (self._high - self._low) * uniform
+
+    def of(self, physics: Physics) -> AppliedDynamics:
+        """Return what gives simulations of the model their own dynamics."""
+        return AppliedDynamics(physics, self._parts)
+
+
+class AppliedDynamics:
+    """The dynamics of a batch of simulations; see `RandomDynamics.of`."""
+
+    def __init__(self, physics: Physics, parts: Sequence[_Part]) -> None:
+        self._batch = physics.batch
+        self._parts = [(part, _flat(physics.batch.expand(part.field))) for part in parts]
+        size = sum(len(part.entries) for part in parts)
+        self._applied = np.full((self._batch.nsim, size), np.nan)
 
     def apply(self, exponents: np.ndarray, rows: np.ndarray) -> None:
         """Give simulations `rows` `[R]` the dynamics of `exponents` `[R, D]`.
@@ -70,10 +81,10 @@ class RandomDynamics:
         rows, exponents = rows[changed], exponents[changed]
         self._applied[rows] = exponents
         start = 0
-        for part in self._parts:
+        for part, values in self._parts:
             end = start + len(part.entries)
             factors = part.base ** exponents[:, start:end]
-            part.values[rows[:, None], part.entries] = part.nominal * factors
+            values[rows[:, None], part.entries] = part.nominal * factors
             start = end
         self._batch.set_const(rows)
 
@@ -86,16 +97,19 @@ class _Part:
     base: float
     entries: np.ndarray  # [E] places of the varied entries in the field
     nominal: np.ndarray  # [E] their values in the model
-    values: np.ndarray  # [B, F], live
 
     @classmethod
-    def of(cls, physics: Physics, field: str, base: float) -> _Part:
-        nominal = np.array(getattr(physics.model, field), np.float64).ravel()
-        values = physics.batch.expand(field)
-        flat = values.reshape(len(values), -1)
-        assert np.shares_memory(flat, values)
+    def of(cls, model: mujoco.MjModel, field: str, base: float) -> _Part:
+        nominal = np.array(getattr(model, field), np.float64).ravel()
         entries = np.flatnonzero(nominal)
-        return cls(field, base, entries, nominal[entries], flat)
+        return cls(field, base, entries, nominal[entries])
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    """Return a view `[B, F]` of a field of each simulation, `[B, ...]`."""
+    flat = values.reshape(len(values), -1)
+    assert np.shares_memory(flat, values)
+    return flat
 
 
 def _entry_names(model: Any) -> dict[str, list[str]]:

@@ -11,14 +11,15 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.random_rows import RowRandom
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.envs.mujoco.contact import ContactCost
 from metarl_cli.envs.mujoco.dynamics import NOMINAL, RandomDynamics
 from metarl_cli.envs.mujoco.health import Healthy
 from metarl_cli.envs.mujoco.objectives import Motion, Objective, mean_reward_at_rest
 from metarl_cli.envs.mujoco.physics import LARGEST
-from metarl_cli.envs.mujoco.robot_batch import ObservationPart, RobotBatch, VelocityKind
+from metarl_cli.envs.mujoco.robot_batch import RobotBatch
+from metarl_cli.envs.mujoco.robot_model import ObservationPart, RobotModel, VelocityKind
 from metarl_cli.envs.mujoco.robots import find_robot
 from metarl_cli.envs.mujoco.view import ABOVE, SIDE, SceneView
 
@@ -57,7 +58,7 @@ class ResetNoise:
         return self.velocity_std * _draw(random, "normal", size, rows)
 
 
-class MujocoTaskEnv(TaskVectorEnv):
+class Locomotion(NumpyFamily):
     """A robot times an objective, both named in YAML.
 
     Reward = objective - control cost (+ bonus for standing - contact cost, where there are any).
@@ -78,9 +79,6 @@ class MujocoTaskEnv(TaskVectorEnv):
             "center_of_mass" (of the whole body, x, y and z in the world, m), "torso_rotation" (a
             matrix), and gymnasium's humanoid's "inertias", "body_velocities", "actuator_forces".
         reset_noise: arguments of `ResetNoise`.
-        num_envs: number of environments B.
-        num_threads: physics threads, 0 for all CPUs; results do not depend on it.
-        render_mode: None or "rgb_array".
         healthy: arguments of `Healthy`; None for robots that cannot fall.
         contact_cost: arguments of `ContactCost`; None for no such cost.
         dynamics: arguments of `RandomDynamics`, whose exponents follow the objective's numbers in
@@ -98,9 +96,6 @@ class MujocoTaskEnv(TaskVectorEnv):
         velocity: VelocityKind,
         observation: Sequence[ObservationPart],
         reset_noise: dict,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
         healthy: dict | None = None,
         contact_cost: dict | None = None,
         dynamics: dict | None = None,
@@ -109,117 +104,129 @@ class MujocoTaskEnv(TaskVectorEnv):
         require_not_negative(control_cost=control_cost)
         if dynamics and "center_of_mass" in (velocity, *observation):
             raise ValueError("dynamics: the center of mass is known for the nominal masses only")
-        self._objective = objective
-        self._view: SceneView | None = None
-        self._frame_skip = frame_skip
-        self._control_cost = control_cost
-        self._reset_noise = ResetNoise(**reset_noise)
-        self._healthy = None if healthy is None else Healthy(**healthy)
+        self.objective = objective
+        self.frame_skip, self.control_cost = frame_skip, control_cost
+        self.reset_noise = ResetNoise(**reset_noise)
+        self.healthy = None if healthy is None else Healthy(**healthy)
         contact = None if contact_cost is None else ContactCost(**contact_cost)
-        self._contact_cost = contact if contact is not None and contact.weight > 0 else None
-        self._robot = RobotBatch(
+        self.contact_cost = contact if contact is not None and contact.weight > 0 else None
+        self.robot = RobotModel(
             find_robot(robot),
             velocity=velocity,
             observation=observation,
-            contact_forces=self._contact_cost is not None,
-            num_envs=num_envs,
-            num_threads=num_threads,
+            contact_forces=self.contact_cost is not None,
         )
-        self._physics = self._robot.physics
-        self._qpos, self._qvel = self._robot.qpos, self._robot.qvel
-        self._dynamics = RandomDynamics(self._physics, **(dynamics or NOMINAL))
+        self.dynamics = RandomDynamics(self.robot.model, **(dynamics or NOMINAL))
         self.info_keys = self._info_keys()
         self.all_tasks = None if dynamics else objective.all_tasks
         super().__init__(
-            observation_space=Box(-LARGEST, LARGEST, (self._robot.observation_size,), np.float32),
-            action_space=self._robot.action_space,
-            task_space=_join(objective.task_space, self._dynamics.task_space),
-            task_names=(*objective.task_names, *self._dynamics.task_names),
+            observation_space=Box(-LARGEST, LARGEST, (self.robot.observation_size,), np.float32),
+            action_space=self.robot.action_space,
+            task_space=_join(objective.task_space, self.dynamics.task_space),
+            task_names=(*objective.task_names, *self.dynamics.task_names),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
 
-    def simulate_only(self, actions: np.ndarray) -> None:
-        """Set controls and step the bare physics: what `metarl bench` compares with."""
-        self._physics.ctrl[:] = self._robot.controls(actions)
-        self._physics.step(None, self._frame_skip)
+    def batch(self, num_envs: int, *, threads: int = 1) -> LocomotionBatch:
+        """Return robots."""
+        return LocomotionBatch(self, num_envs, threads)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return what a robot would get that just stayed where it starts, without effort."""
-        at_rest = mean_reward_at_rest(self._objective, self._robot.axes)
-        bonus = 0.0 if self._healthy is None else self._healthy.bonus
+        at_rest = mean_reward_at_rest(self.objective, self.robot.axes)
+        bonus = 0.0 if self.healthy is None else self.healthy.bonus
         return {"at_rest": (self.horizon * (at_rest + bonus),)}
 
     def _info_keys(self) -> tuple[str, ...]:
-        parts = {"reward_healthy": self._healthy, "reward_contact": self._contact_cost}
+        parts = {"reward_healthy": self.healthy, "reward_contact": self.contact_cost}
         return (
             "velocity",
             "reward_goal",
             "reward_control",
             *(key for key, part in parts.items() if part is not None),
-            *self._objective.info_keys,
+            *self.objective.info_keys,
             "unstable",
         )
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        goals, exponents = self._split(uniform)
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, D]` to tasks: the objective's numbers, then the dynamics' exponents."""
+        goals, exponents = self.split(uniform)
         parts = (
-            self._objective.tasks_from_uniform(goals),
-            self._dynamics.tasks_from_uniform(exponents),
+            self.objective.tasks_from_uniform(goals),
+            self.dynamics.tasks_from_uniform(exponents),
         )
         return np.concatenate(parts, axis=1)
 
-    def _split(self, tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Part the objective's columns of `[num, D]` from those of the dynamics."""
-        size = len(self._objective.task_names)
+        size = len(self.objective.task_names)
         return tasks[:, :size], tasks[:, size:]
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        noise, robot = self._reset_noise, self._robot
-        positions = noise.draw_positions(self._random, robot.qpos.shape[1], rows)
-        velocities = noise.draw_velocities(self._random, robot.qvel.shape[1], rows)
-        self._dynamics.apply(self._split(self.tasks)[1][rows], rows)
-        robot.begin(rows, positions, velocities)
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        robot = self._robot
-        controls = robot.controls(actions)
-        velocity = robot.move(controls, rows, self._frame_skip)
-        motion = Motion(robot.position, velocity)
-        goal, report = self._objective.reward(motion, self._split(self.tasks)[0])
+class LocomotionBatch(NumpyBatch[Locomotion]):
+    """Robots that move, `qpos` `[B, Q]` and `qvel` `[B, V]`."""
+
+    def __init__(self, family: Locomotion, num_envs: int, threads: int) -> None:
+        super().__init__(family, num_envs)
+        self.robots = RobotBatch(family.robot, num_envs, threads)
+        self.physics = self.robots.physics
+        self.qpos, self.qvel = self.robots.qpos, self.robots.qvel
+        self._dynamics = family.dynamics.of(self.physics)
+        self._view: SceneView | None = None
+
+    def simulate_only(self, actions: np.ndarray) -> None:
+        """Set controls and step the bare physics: what `metarl bench` compares with."""
+        self.physics.ctrl[:] = self.family.robot.controls(actions)
+        self.physics.step(None, self.family.frame_skip)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Give robots the dynamics of their tasks and draw start states."""
+        noise, robots = self.family.reset_noise, self.robots
+        positions = noise.draw_positions(self.random, robots.qpos.shape[1], rows)
+        velocities = noise.draw_velocities(self.random, robots.qvel.shape[1], rows)
+        self._dynamics.apply(self.family.split(self.tasks)[1][rows], rows)
+        robots.begin(rows, positions, velocities)
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Move; add up the terms of the reward."""
+        family, robots = self.family, self.robots
+        controls = family.robot.controls(actions)
+        velocity = robots.move(controls, rows, family.frame_skip)
+        motion = Motion(robots.position, velocity)
+        goal, report = family.objective.reward(motion, family.split(self.tasks)[0])
         terms = {
             "reward_goal": goal,
-            "reward_control": -self._control_cost * np.einsum("ba,ba->b", controls, controls),
+            "reward_control": -family.control_cost * np.einsum("ba,ba->b", controls, controls),
         }
         terminated = np.zeros(self.num_envs, bool)
-        if self._healthy is not None:
-            standing = robot.standing(self._healthy)
+        if family.healthy is not None:
+            standing = robots.standing(family.healthy)
             terminated = ~standing
-            terms["reward_healthy"] = self._healthy.bonus * standing
-        if self._contact_cost is not None:
-            terms["reward_contact"] = -self._contact_cost.of(robot.contact_forces)
+            terms["reward_healthy"] = family.healthy.bonus * standing
+        if family.contact_cost is not None:
+            terms["reward_contact"] = -family.contact_cost.of(robots.contact_forces)
         return Outcome(
             reward=reduce(np.add, terms.values()),
             terminated=terminated,
-            unstable=self._physics.unstable(),
+            unstable=self.physics.unstable(),
             info={"velocity": velocity[:, 0], **terms, **report},
         )
 
-    def _observe(self) -> np.ndarray:
-        return self._robot.observe()
+    def observe(self) -> np.ndarray:
+        """Return the parts of the observation, `[B, O]`."""
+        return self.robots.observe()
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row, uint8 `[height, width, 3]`; goals that are places show."""
         if self._view is None:
-            camera = SIDE if self._robot.axes == 1 else ABOVE
-            self._view = SceneView(self._physics.model, camera)
-        radius = self._objective.goal_radius
+            camera = SIDE if self.family.robot.planar else ABOVE
+            self._view = SceneView(self.family.robot.model, camera)
+        radius = self.family.objective.goal_radius
         goals = [] if radius is None else [(*self.tasks[row, :2], 0.0, radius)]
-        return self._view.picture(self._qpos[row], goals)
+        return self._view.picture(self.qpos[row], goals)
 
-    def close_extras(self, **_: object) -> None:
-        """Release what pictures needed."""
+    def close(self) -> None:
+        """See `NumpyBatch`."""
         if self._view is not None:
             self._view.close()
 

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
 import mujoco
 import numpy as np
-from gymnasium.spaces import Box
 
-from metarl_cli.core.checks import require_choice
 from metarl_cli.envs.mujoco.center_of_mass import PlanarCenterOfMass, SpatialCenterOfMass
 from metarl_cli.envs.mujoco.health import Healthy
 from metarl_cli.envs.mujoco.physics import Physics
-from metarl_cli.envs.mujoco.robots import Robot, compile_model, control_scale, start_pose
-
-VelocityKind = Literal["root", "center_of_mass", "center_of_mass_mean"]
-ObservationPart = Literal[
-    "positions",
-    "world_positions",
-    "velocities",
-    "clipped_velocities",
-    "center_of_mass",
-    "torso_rotation",
-    "inertias",
-    "body_velocities",
-    "actuator_forces",
-]
+from metarl_cli.envs.mujoco.robot_model import RobotModel
 
 _CLIPPED_AT = 10.0  # m/s and rad/s: gymnasium's walker and hopper
 _TORSO = 1  # the first body after the world
@@ -34,7 +16,7 @@ _STAGE = mujoco.mjtStage
 
 
 class RobotBatch:
-    """`B` simulations of one robot, as the settings of `MujocoTaskEnv` describe them.
+    """`B` simulations of one robot.
 
     What MuJoCo derives from the coordinates ("center_of_mass_mean", the velocity of a free root,
     and the last three parts of observations) is, as in gymnasium, one stage of the integrator older
@@ -42,59 +24,36 @@ class RobotBatch:
 
     Args:
         robot: which one.
-        velocity: see `MujocoTaskEnv`.
-        observation: see `MujocoTaskEnv`.
-        contact_forces: whether `contact_forces` is computed.
         num_envs: number of simulations B.
-        num_threads: physics threads, 0 for all CPUs.
+        threads: of the physics, 0 for all CPUs.
+
+    Attributes:
+        physics: the simulations; `qpos` and `qvel` are theirs.
+        parts: of the observations, live views `[B, size]`.
+        clipped: whether each part is clipped.
     """
 
-    def __init__(
-        self,
-        robot: Robot,
-        *,
-        velocity: VelocityKind,
-        observation: Sequence[ObservationPart],
-        contact_forces: bool,
-        num_envs: int,
-        num_threads: int,
-    ) -> None:
-        kinds = ("root", "center_of_mass", "center_of_mass_mean")
-        require_choice("velocity", velocity, kinds)
-        self.axes = robot.axes
-        self._stage = (_STAGE.mjSTAGE_ACC if contact_forces else _STAGE.mjSTAGE_NONE).value
-        model = compile_model(robot, contact_forces=contact_forces)
-        self.physics = Physics(model, num_envs, num_threads)
+    def __init__(self, robot: RobotModel, num_envs: int, threads: int) -> None:
+        self.robot, self.axes = robot, robot.axes
+        forces = robot.contact_forces
+        self._stage = (_STAGE.mjSTAGE_ACC if forces else _STAGE.mjSTAGE_NONE).value
+        self.physics = Physics(robot.model, num_envs, threads)
         self.qpos, self.qvel = self.physics.qpos, self.physics.qvel
-        self.start_pose = start_pose(model, robot)
-        self._control_scale = control_scale(model, robot)
         self._reads_derived = False
         self._mass: PlanarCenterOfMass | SpatialCenterOfMass | None = None
-        if {"center_of_mass", "torso_rotation"} & {velocity, *observation}:
-            kind = PlanarCenterOfMass if robot.axes == 1 else SpatialCenterOfMass
+        if robot.tracks_mass:
+            kind = PlanarCenterOfMass if robot.planar else SpatialCenterOfMass
             self._mass = kind(self.physics)
-        self._place = self._moving_place(velocity)
-        if contact_forces:
+        self._place = self._moving_place(robot.velocity)
+        if forces:
             self.contact_forces = self._derive("cfrc_ext")[:, _TORSO:]  # [B, bodies, 6], N m and N
-        self._parts = self._observation_parts(observation)
-        self.observation_size = sum(part.shape[1] for part in self._parts)
-        self._clipped = [name == "clipped_velocities" for name in observation]
+        self.parts = [self._observation_part(name) for name in robot.observation]
+        self.clipped = [name == "clipped_velocities" for name in robot.observation]
 
     @property
     def position(self) -> np.ndarray:
         """The root's place in the world, `[B, axes]`, m: a live view."""
         return self.qpos[:, : self.axes]
-
-    @property
-    def action_space(self) -> Box:
-        """The actions that mean controls within the actuators' range."""
-        bounds = self.physics.model.actuator_ctrlrange / self._control_scale[:, None]
-        bounds = bounds.astype(np.float32)
-        return Box(bounds[:, 0], bounds[:, 1], dtype=np.float32)
-
-    def controls(self, actions: np.ndarray) -> np.ndarray:
-        """Return the controls `[B, A]` that actions `[B, A]` stand for."""
-        return actions * self._control_scale
 
     def begin(self, rows: np.ndarray, positions: np.ndarray, velocities: np.ndarray) -> None:
         """Put simulations in a new state.
@@ -105,7 +64,7 @@ class RobotBatch:
             velocities: `[R, V]`.
         """
         self.physics.reset(rows)
-        self.qpos[rows] = self.start_pose + positions
+        self.qpos[rows] = self.robot.start_pose + positions
         self.qvel[rows] = velocities
         if self._reads_derived:
             self.physics.batch.forward(rows)
@@ -131,9 +90,9 @@ class RobotBatch:
 
     def observe(self) -> np.ndarray:
         """Return the observations, float32 `[B, O]`."""
-        obs = np.empty((len(self.qpos), self.observation_size), np.float32)
+        obs = np.empty((len(self.qpos), self.robot.observation_size), np.float32)
         start = 0
-        for part, clipped in zip(self._parts, self._clipped, strict=True):
+        for part, clipped in zip(self.parts, self.clipped, strict=True):
             end = start + part.shape[1]
             obs[:, start:end] = part
             if clipped:
@@ -156,15 +115,8 @@ class RobotBatch:
             return self.qpos[:, :1]
         return self._derive("xpos")[:, _TORSO, : self.axes]
 
-    def _observation_parts(self, names: Sequence[str]) -> list[np.ndarray]:
-        legal = list(ObservationPart.__args__)  # type: ignore[attr-defined]
-        if not names or any(name not in legal for name in names):
-            raise ValueError(f"observation: got {list(names)}, expected some of {legal}")
-        return [self._observation_part(name) for name in names]
-
     def _observation_part(self, name: str) -> np.ndarray:
         """Return a live view of one part, `[B, size]`."""
-        root_rates = 6 if self.axes == 2 else 3
         match name:
             case "positions":
                 return self.qpos[:, self.axes :]
@@ -174,15 +126,14 @@ class RobotBatch:
                 assert self._mass is not None
                 return self._mass.position
             case "torso_rotation":
-                if not isinstance(self._mass, SpatialCenterOfMass):
-                    raise ValueError("torso_rotation: this robot is confined to a plane")
+                assert isinstance(self._mass, SpatialCenterOfMass)
                 return self._mass.rotation
             case "inertias":
                 return _of_bodies(self._derive("cinert"))
             case "body_velocities":
                 return _of_bodies(self._derive("cvel"))
             case "actuator_forces":
-                return self._derive("qfrc_actuator")[:, root_rates:]
+                return self._derive("qfrc_actuator")[:, self.robot.root_rates :]
         return self.qvel
 
 

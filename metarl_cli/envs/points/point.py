@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from gymnasium.spaces import Box
 
 from metarl_cli.core.checks import require_positive, require_range
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLUE, GREEN, GREY, LIGHT, Canvas
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 from metarl_cli.envs.points.semicircle_bayes import SemicircleGoals, on_circle, sparse_reward
 
 _GRID = 256  # goals per axis over which PointNav's anchors are averaged
 _ANGLES = 20_000  # goals over which PointSemicircle's are
 
 
-class MovingPoint(TaskVectorEnv):
+class MovingPoint(NumpyFamily):
     """A point that starts at the origin, moves by `max_step` times the action and observes (x, y).
 
     Actions lie in [-1, 1] per axis. Subclasses say where the goals are and what they pay.
@@ -36,8 +37,6 @@ class MovingPoint(TaskVectorEnv):
         task_names: tuple[str, ...],
         max_step: float,
         horizon: int,
-        num_envs: int,
-        render_mode: str | None,
     ) -> None:
         require_positive(max_step=max_step, horizon=horizon)
         farthest = 1.001 * max_step * horizon  # with room for rounding
@@ -47,11 +46,8 @@ class MovingPoint(TaskVectorEnv):
             task_space=task_space,
             task_names=task_names,
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._max_step = max_step
-        self._position = np.zeros((num_envs, 2))
+        self.max_step = max_step
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the mean returns of never moving and of walking straight to the known goal."""
@@ -61,18 +57,6 @@ class MovingPoint(TaskVectorEnv):
     def _mean_return(self, effort: float) -> float:
         """Mean over many goals of the return of a straight walk, at `effort` times full speed."""
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        self._position[rows] = 0.0
-
-    def _move(self, actions: np.ndarray, rows: np.ndarray | None) -> None:
-        if rows is None:
-            self._position += self._max_step * actions
-        else:
-            self._position[rows] += self._max_step * actions[rows]
-
-    def _observe(self) -> np.ndarray:
-        return self._position.astype(np.float32)
-
     def _straight_walk(self, goals: np.ndarray, effort: float) -> Iterator[np.ndarray]:
         """Yield the distances per axis to goals `[G, 2]` after 1, 2, ... steps straight to them.
 
@@ -80,8 +64,34 @@ class MovingPoint(TaskVectorEnv):
         """
         offset = np.abs(goals)
         for _ in range(self.horizon):
-            offset = np.maximum(offset - effort * self._max_step, 0.0)
+            offset = np.maximum(offset - effort * self.max_step, 0.0)
             yield offset
+
+
+Point = TypeVar("Point", bound=MovingPoint)
+
+
+class MovingPointBatch(NumpyBatch[Point]):
+    """Points on their way."""
+
+    def __init__(self, family: Point, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self.position = np.zeros((num_envs, 2))
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Put points at the origin."""
+        self.position[rows] = 0.0
+
+    def move(self, actions: np.ndarray, rows: np.ndarray | None) -> None:
+        """Carry out actions `[B, 2]`."""
+        if rows is None:
+            self.position += self.family.max_step * actions
+        else:
+            self.position[rows] += self.family.max_step * actions[rows]
+
+    def observe(self) -> np.ndarray:
+        """Return the places, `[B, 2]`."""
+        return self.position.astype(np.float32)
 
 
 class PointNav(MovingPoint):
@@ -92,9 +102,6 @@ class PointNav(MovingPoint):
         max_step: largest move along each axis in one step.
         reach_tolerance: the episode ends when both coordinates are closer to the goal than this.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")
@@ -106,41 +113,46 @@ class PointNav(MovingPoint):
         max_step: float,
         reach_tolerance: float,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
-        self._low, self._high = require_range("goal_range", goal_range)
+        self.low, self.high = require_range("goal_range", goal_range)
         require_positive(reach_tolerance=reach_tolerance)
         super().__init__(
-            task_space=Box(self._low, self._high, (2,), np.float64),
+            task_space=Box(self.low, self.high, (2,), np.float64),
             task_names=("goal_x", "goal_y"),
             max_step=max_step,
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._reach_tolerance = reach_tolerance
+        self.reach_tolerance = reach_tolerance
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> PointNavBatch:
+        """Return points that look for goals in the square."""
+        return PointNavBatch(self, num_envs)
+
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, 2]` to goals `[num, 2]`."""
+        return self.low + (self.high - self.low) * uniform
 
     def _mean_return(self, effort: float) -> float:
-        axis = _midpoints(self._low, self._high, _GRID)
+        axis = _midpoints(self.low, self.high, _GRID)
         goals = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
         total, active = np.zeros(len(goals)), np.ones(len(goals), bool)
         for offset in self._straight_walk(goals, effort):
             total -= active * np.hypot(*offset.T)
-            active &= (offset >= self._reach_tolerance).any(axis=1)
+            active &= (offset >= self.reach_tolerance).any(axis=1)
             if not active.any():
                 break
         return float(total.mean())
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        return self._low + (self._high - self._low) * uniform
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        self._move(actions, rows)
-        offset = self._position - self.tasks
+class PointNavBatch(MovingPointBatch[PointNav]):
+    """Points that look for goals in a square."""
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Move; pay minus the distance."""
+        self.move(actions, rows)
+        offset, tolerance = self.position - self.tasks, self.family.reach_tolerance
         x, y = offset[:, 0], offset[:, 1]
-        reached = (np.abs(x) < self._reach_tolerance) & (np.abs(y) < self._reach_tolerance)
+        reached = (np.abs(x) < tolerance) & (np.abs(y) < tolerance)
         return Outcome(
             reward=-np.sqrt(x**2 + y**2),
             terminated=reached,
@@ -150,9 +162,9 @@ class PointNav(MovingPoint):
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: the point (blue) and its goal (green)."""
-        half = 1.3 * max(abs(self._low), abs(self._high))
+        half = 1.3 * max(abs(self.family.low), abs(self.family.high))
         canvas = Canvas((-half, half), (-half, half))
-        for (x, y), colour in ((self.tasks[row], GREEN), (self._position[row], BLUE)):
+        for (x, y), colour in ((self.tasks[row], GREEN), (self.position[row], BLUE)):
             canvas.disc(x, y, 0.05 * half, colour)
         return canvas.image()
 
@@ -173,9 +185,6 @@ class PointSemicircle(MovingPoint):
         max_step: largest move along each axis in one step.
         dense: reward minus the distance, everywhere, in place of the sparse reward.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     def __init__(
@@ -186,9 +195,6 @@ class PointSemicircle(MovingPoint):
         max_step: float,
         dense: bool,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         require_positive(circle_radius=circle_radius, goal_radius=goal_radius)
         if goal_radius > 1:
@@ -198,62 +204,75 @@ class PointSemicircle(MovingPoint):
             task_names=("goal_angle",),  # radians, from the x-axis
             max_step=max_step,
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._circle_radius, self._goal_radius = circle_radius, goal_radius
+        self.circle_radius, self.goal_radius = circle_radius, goal_radius
         self._dense = dense
         self.info_keys = ("success", "reward_sparse" if dense else "reward_dense", "unstable")
-        self._goals = np.zeros((num_envs, 2))
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> PointSemicircleBatch:
+        """Return points that look for goals on the semicircle."""
+        return PointSemicircleBatch(self, num_envs)
 
     def hidden_goal(self) -> SemicircleGoals | None:
         """Return what can be known of the goal; None with dense rewards, which tell it at once."""
         if self._dense:
             return None
-        return SemicircleGoals(self._circle_radius, self._goal_radius, self._max_step)
+        return SemicircleGoals(self.circle_radius, self.goal_radius, self.max_step)
 
     def _mean_return(self, effort: float) -> float:
-        goals = self._goals_at(_midpoints(0.0, np.pi, _ANGLES))
+        goals = self.goals_at(_midpoints(0.0, np.pi, _ANGLES))
         walk = self._straight_walk(goals, effort)
-        return float(sum(self._rewards(np.hypot(*offset.T))[0].mean() for offset in walk))
+        return float(sum(self.rewards(np.hypot(*offset.T))[0].mean() for offset in walk))
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, 1]` to angles `[num, 1]`, radians."""
         return np.pi * uniform
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        super()._initialize(rows)
-        self._goals[rows] = self._goals_at(self.tasks[rows, 0])
+    def goals_at(self, angles: np.ndarray) -> np.ndarray:
+        """Return the goals `[..., 2]` at angles `[...]`."""
+        return self.circle_radius * on_circle(angles)
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
-        self._move(actions, rows)
-        offset = self._position - self._goals
+    def rewards(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reward at distances `[...]` from the goal, and that of the other kind."""
+        dense, sparse = -distance, sparse_reward(distance, self.goal_radius)
+        return (dense, sparse) if self._dense else (sparse, dense)
+
+
+class PointSemicircleBatch(MovingPointBatch[PointSemicircle]):
+    """Points that look for goals on a semicircle."""
+
+    def __init__(self, family: PointSemicircle, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self._goals = np.zeros((num_envs, 2))
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Put points at the origin and goals where the tasks say."""
+        super().initialize(rows)
+        self._goals[rows] = self.family.goals_at(self.tasks[rows, 0])
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Move; pay near the goal."""
+        self.move(actions, rows)
+        offset = self.position - self._goals
         distance = np.sqrt(offset[:, 0] ** 2 + offset[:, 1] ** 2)
-        reward, other = self._rewards(distance)
-        near = (distance <= self._goal_radius).astype(np.float64)
+        reward, other = self.family.rewards(distance)
+        near = (distance <= self.family.goal_radius).astype(np.float64)
         return Outcome(
             reward=reward,
             terminated=np.zeros(self.num_envs, bool),
             unstable=np.zeros(self.num_envs, bool),
-            info={"success": near, self.info_keys[1]: other},
+            info={"success": near, self.family.info_keys[1]: other},
         )
-
-    def _goals_at(self, angles: np.ndarray) -> np.ndarray:
-        """Return the goals `[..., 2]` at angles `[...]`."""
-        return self._circle_radius * on_circle(angles)
-
-    def _rewards(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the reward at distances `[...]` from the goal, and that of the other kind."""
-        dense, sparse = -distance, sparse_reward(distance, self._goal_radius)
-        return (dense, sparse) if self._dense else (sparse, dense)
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: all goals (grey), the one that pays (green), the point."""
-        (x, y), side = self._goals[row], 1.1 * self._circle_radius + self._goal_radius
-        canvas = Canvas((-side, side), (-0.5 * self._circle_radius, side))
-        canvas.disc(x, y, self._goal_radius, LIGHT)
-        canvas.line(self._goals_at(np.linspace(0.0, np.pi, 100)), GREY, width=1)
-        canvas.ring(x, y, self._goal_radius, GREEN)
-        for (x, y), colour in ((self._goals[row], GREEN), (self._position[row], BLUE)):
+        family, (x, y) = self.family, self._goals[row]
+        side = 1.1 * family.circle_radius + family.goal_radius
+        canvas = Canvas((-side, side), (-0.5 * family.circle_radius, side))
+        canvas.disc(x, y, family.goal_radius, LIGHT)
+        canvas.line(family.goals_at(np.linspace(0.0, np.pi, 100)), GREY, width=1)
+        canvas.ring(x, y, family.goal_radius, GREEN)
+        for (x, y), colour in ((self._goals[row], GREEN), (self.position[row], BLUE)):
             canvas.disc(x, y, 0.04 * side, colour)
         return canvas.image()
 

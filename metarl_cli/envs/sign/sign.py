@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
 
 from metarl_cli.core.checks import require_not_negative, require_positive
-from metarl_cli.envs.base.vector_env import Arrays, Outcome, TaskVectorEnv
+from metarl_cli.envs.base.batch import Arrays, NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.raycast.camera import Camera
 from metarl_cli.envs.raycast.raycaster import RayCaster
 from metarl_cli.envs.raycast.scene import Boxes, World, clearance, cube, join, key
@@ -42,7 +42,7 @@ _SIGN_Z = 10.25  # m, on the east wall; each letter is 1 m wide
 LEFT, RIGHT, FORWARD, END = range(4)  # actions
 
 
-class SignNav(TaskVectorEnv):
+class SignNav(NumpyFamily):
     """Touch the object of the sign's colour and the instruction's shape: +1, any other: -1.
 
     The task is the colour; the instruction (box or key) is drawn anew in each episode and observed
@@ -62,9 +62,6 @@ class SignNav(TaskVectorEnv):
         field_of_view: vertical, degrees.
         eye_height: m.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; one thread renders.
-        render_mode: None or "rgb_array".
     """
 
     info_keys = ("success", "unstable")
@@ -85,9 +82,6 @@ class SignNav(TaskVectorEnv):
         field_of_view: float,
         eye_height: float,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         require_positive(
             forward_step=forward_step,
@@ -96,7 +90,9 @@ class SignNav(TaskVectorEnv):
             key_radius=key_radius,
         )
         require_not_negative(agent_radius=agent_radius, touch_slack=touch_slack)
-        camera = Camera(image_width, image_height, float(np.deg2rad(field_of_view)), eye_height)
+        self.camera = Camera(
+            image_width, image_height, float(np.deg2rad(field_of_view)), eye_height
+        )
         image = Box(0, 255, (image_height, image_width, 3), np.uint8)
         super().__init__(
             observation_space=Dict({"image": image, "instruction": Discrete(len(SHAPES))}),
@@ -104,20 +100,15 @@ class SignNav(TaskVectorEnv):
             task_space=Box(0.0, len(WORDS) - 1.0, (1,), np.float64),
             task_names=("colour",),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._forward_step, self._turn_angle = forward_step, np.deg2rad(turn_angle)
-        self._agent_radius = agent_radius
+        self.forward_step, self.turn_angle = forward_step, np.deg2rad(turn_angle)
+        self.agent_radius = agent_radius
         radius = np.array([[box_radius], [key_radius]])
-        self._touch = radius + agent_radius + touch_slack * forward_step  # [2, 1]: by shape, m
-        self._ray_caster = RayCaster(_world(), camera)
-        self._pose = np.zeros((num_envs, 3))  # x, z, heading
-        self._object_heading = np.zeros((num_envs, *OBJECTS.shape[:2]))
-        self._instruction = np.zeros(num_envs, np.int64)
-        self._boxes = self._furniture(np.arange(num_envs))
-        self._images = np.zeros((num_envs, image_height, image_width, 3), np.uint8)
-        self._moved = np.zeros(num_envs, bool)  # since the image was rendered
+        self.touch = radius + agent_radius + touch_slack * forward_step  # [2, 1]: by shape, m
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> SignBatch:
+        """Return agents in front of the wall that hides the sign."""
+        return SignBatch(self, num_envs)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the returns of ending at once and, if time suffices, of two that go straight.
@@ -126,58 +117,87 @@ class SignNav(TaskVectorEnv):
         colour (DREAM reaches it by reading the sign in the first episode of a trial).
         """
         known: dict[str, tuple[float, ...]] = {"end_at_once": (0.0,)}
-        if self.horizon >= self._longest_way():
+        if self.horizon >= self.longest_way():
             guess = (1.0 - (len(WORDS) - 1)) / len(WORDS)
             known |= {"blind_guess": (guess,), "oracle": (1.0,)}
         return known
 
-    def _longest_way(self) -> int:
-        """Steps that suffice to touch any object from any start.
+    def longest_way(self) -> int:
+        """Return how many steps suffice to touch any object from any start.
 
         Turn about, then go in two of the possible directions, at most half a turn angle off the
         straight line, hence at most `1 / cos` of the distance and one more step for rounding. That
         leaves room for the few starts from which another object is in the way.
         """
-        low, high = self._start_range()
+        low, high = self.start_range()
         corners = np.array([[x, z] for x in (low[0], high[0]) for z in (low[1], high[1])])
-        distance = np.linalg.norm(OBJECTS[:, :, None] - corners, axis=-1).max(axis=-1) - self._touch
-        moves = np.ceil(distance.max() / (self._forward_step * np.cos(self._turn_angle / 2))) + 1
-        return int(np.ceil(np.pi / self._turn_angle) + 1 + moves)
+        distance = np.linalg.norm(OBJECTS[:, :, None] - corners, axis=-1).max(axis=-1) - self.touch
+        moves = np.ceil(distance.max() / (self.forward_step * np.cos(self.turn_angle / 2))) + 1
+        return int(np.ceil(np.pi / self.turn_angle) + 1 + moves)
 
-    def _start_range(self) -> tuple[np.ndarray, np.ndarray]:
-        return _START_LOW - self._agent_radius, _START_HIGH + self._agent_radius
+    def start_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the corners of where episodes begin, `[2]` each: x and z, m."""
+        return _START_LOW - self.agent_radius, _START_HIGH + self.agent_radius
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, 1]` to colours `[num, 1]`."""
         return np.floor(len(WORDS) * uniform)
 
-    def _initialize(self, rows: np.ndarray) -> None:
-        uniform = self._random.uniform(4 + self._object_heading[0].size, rows)
-        low, high = self._start_range()
-        self._pose[rows, :2] = low + (high - low) * uniform[:, :2]
-        self._pose[rows, 2] = np.pi * (2 * uniform[:, 2] - 1)
-        self._instruction[rows] = np.floor(len(SHAPES) * uniform[:, 3])
-        headings = np.pi * (2 * uniform[:, 4:] - 1)
-        self._object_heading[rows] = headings.reshape(-1, *OBJECTS.shape[:2])
-        self._boxes.table[:, rows] = self._furniture(rows).table
-        self._moved[rows] = True
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+class SignBatch(NumpyBatch[SignNav]):
+    """Agents, each with its own sign, instruction and turned objects.
+
+    Attributes:
+        pose: x, z, heading, `[B, 3]`.
+        object_heading: `[B, shape, colour]`.
+        instruction: `[B]`.
+        boxes: what stands in the way of a view; made anew by `furniture`.
+        moved: whether anything has changed since the image was rendered, `[B]`.
+    """
+
+    def __init__(self, family: SignNav, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        camera = family.camera
+        self._ray_caster = RayCaster(_world(), camera)
+        self.pose = np.zeros((num_envs, 3))
+        self.object_heading = np.zeros((num_envs, *OBJECTS.shape[:2]))
+        self.instruction = np.zeros(num_envs, np.int64)
+        self.boxes = self.furniture(np.arange(num_envs))
+        self.moved = np.zeros(num_envs, bool)
+        self._images = np.zeros((num_envs, camera.height, camera.width, 3), np.uint8)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Draw poses, instructions and headings of the objects."""
+        uniform = self.random.uniform(4 + self.object_heading[0].size, rows)
+        low, high = self.family.start_range()
+        self.pose[rows, :2] = low + (high - low) * uniform[:, :2]
+        self.pose[rows, 2] = np.pi * (2 * uniform[:, 2] - 1)
+        self.instruction[rows] = np.floor(len(SHAPES) * uniform[:, 3])
+        headings = np.pi * (2 * uniform[:, 4:] - 1)
+        self.object_heading[rows] = headings.reshape(-1, *OBJECTS.shape[:2])
+        self.boxes.table[:, rows] = self.furniture(rows).table
+        self.moved[rows] = True
+
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Turn or walk, look what is touched."""
         rows = np.arange(self.num_envs) if rows is None else rows
-        actions = actions[rows]
-        x, z, heading = self._pose[rows].T
-        heading = heading + self._turn_angle * ((actions == LEFT) * 1.0 - (actions == RIGHT))
-        step = self._forward_step * (actions == FORWARD)
+        actions, family = actions[rows], self.family
+        x, z, heading = self.pose[rows].T
+        heading = heading + family.turn_angle * ((actions == LEFT) * 1.0 - (actions == RIGHT))
+        step = family.forward_step * (actions == FORWARD)
         new_x, new_z = x + step * np.cos(heading), z - step * np.sin(heading)
-        free = clearance(WALLS, new_x, new_z) >= self._agent_radius
+        free = clearance(WALLS, new_x, new_z) >= family.agent_radius
         x, z = np.where(free, new_x, x), np.where(free, new_z, z)
-        self._pose[rows] = np.stack([x, z, heading], axis=1)
-        self._moved[rows] = True
+        self.pose[rows] = np.stack([x, z, heading], axis=1)
+        self.moved[rows] = True
         return self._outcome(rows, ended=actions == END)
 
     def _outcome(self, rows: np.ndarray, *, ended: np.ndarray) -> Outcome:
-        offset = OBJECTS - self._pose[rows, None, None, :2]
-        touched = np.hypot(offset[..., 0], offset[..., 1]) < self._touch  # [rows, shape, colour]
-        right = touched[np.arange(len(rows)), self._instruction[rows], self._colour(rows)]
+        offset = OBJECTS - self.pose[rows, None, None, :2]
+        touched = (
+            np.hypot(offset[..., 0], offset[..., 1]) < self.family.touch
+        )  # [rows, shape, colour]
+        right = touched[np.arange(len(rows)), self.instruction[rows], self._colour(rows)]
         any_touched = touched.any(axis=(1, 2))
         outcome = Outcome(
             reward=np.zeros(self.num_envs),
@@ -190,17 +210,18 @@ class SignNav(TaskVectorEnv):
         outcome.info["success"][rows] = right
         return outcome
 
-    def _observe(self) -> Arrays:
-        moved = np.flatnonzero(self._moved)
-        self._images[moved] = self._ray_caster.render(self._pose[moved], self._boxes.rows(moved))
-        self._moved[:] = False
-        return {"image": self._images.copy(), "instruction": self._instruction.copy()}
+    def observe(self) -> Arrays:
+        """Return images, rendered where something has changed, and instructions."""
+        moved = np.flatnonzero(self.moved)
+        self._images[moved] = self._ray_caster.render(self.pose[moved], self.boxes.rows(moved))
+        self.moved[:] = False
+        return {"image": self._images.copy(), "instruction": self.instruction.copy()}
 
     def play_a_little(self) -> None:
         """Stand where the sign can be read, from nearer row by row."""
-        self._pose[:, 0] = np.linspace(4.0, 7.0, self.num_envs)
-        self._pose[:, 1], self._pose[:, 2] = _SIGN_Z, 0.0
-        self._moved[:] = True
+        self.pose[:, 0] = np.linspace(4.0, 7.0, self.num_envs)
+        self.pose[:, 1], self.pose[:, 2] = _SIGN_Z, 0.0
+        self.moved[:] = True
 
     def draw(self, row: int = 0) -> np.ndarray:
         """Return a picture of one row: a map with the agent on it, and what the agent sees."""
@@ -209,22 +230,22 @@ class SignNav(TaskVectorEnv):
         camera = self._ray_caster.camera
         return draw_sign_nav(
             walls=WALLS,
-            pose=self._pose[row],
+            pose=self.pose[row],
             objects=OBJECTS,
-            headings=self._object_heading[row],
+            headings=self.object_heading[row],
             sign=(WORDS[colour], _SIGN_Z),
             colour=colour,
-            instruction=int(self._instruction[row]),
+            instruction=int(self.instruction[row]),
             half_view=float(np.arctan(camera.width / 2 * camera.pixel)),
-            image=self._ray_caster.render(self._pose[rows], self._boxes.rows(rows))[0],
+            image=self._ray_caster.render(self.pose[rows], self.boxes.rows(rows))[0],
         )
 
     def _colour(self, rows: np.ndarray) -> np.ndarray:
         return self.tasks[rows, 0].astype(np.int64)
 
-    def _furniture(self, rows: np.ndarray) -> Boxes:
-        """All objects and the sign, `[rows, K]`."""
-        heading, colour = self._object_heading[rows], self._colour(rows)[:, None]
+    def furniture(self, rows: np.ndarray) -> Boxes:
+        """Return all objects and the sign, `[rows, K]`."""
+        heading, colour = self.object_heading[rows], self._colour(rows)[:, None]
         textures = np.arange(3)
         width = np.array([len(word) for word in WORDS])[colour]
         sign = Boxes(

@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from metarl_cli.core.checks import require_positive
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLACK, BLUE, GREEN, GREY, LIGHT, RED, Canvas
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 
 Arm = tuple[int, int]  # successes and failures seen so far
 Belief = tuple[Arm, ...]  # sorted: arms that look the same are the same
@@ -21,7 +21,7 @@ Belief = tuple[Arm, ...]  # sorted: arms that look the same are the same
 _MOST_BELIEFS = 10_000  # where the exact values take longer than a blink, they are left out
 
 
-class BernoulliBandit(TaskVectorEnv):
+class BernoulliBandit(NumpyFamily):
     """Arms pay 1 or nothing, each with its own probability; an episode is a trial of n pulls.
 
     The horizon is n. The observation is constant, a Discrete of one value, so all that an agent can
@@ -32,9 +32,6 @@ class BernoulliBandit(TaskVectorEnv):
     Args:
         num_arms: k.
         horizon: pulls per episode, n.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     def __init__(
@@ -42,9 +39,6 @@ class BernoulliBandit(TaskVectorEnv):
         *,
         num_arms: int,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         require_positive(num_arms=num_arms)
         super().__init__(
@@ -53,12 +47,11 @@ class BernoulliBandit(TaskVectorEnv):
             task_space=Box(0.0, 1.0, (num_arms,), np.float64),
             task_names=tuple(f"probability_{arm}" for arm in range(num_arms)),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._all_rows = np.arange(num_envs)
-        self._last_arm = np.full(num_envs, -1)  # -1 before the first pull
-        self._last_reward = np.zeros(num_envs)
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> BanditBatch:
+        """Return bandits."""
+        return BanditBatch(self, num_envs)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return mean returns of the first episode of policies from blind to all-knowing.
@@ -67,7 +60,7 @@ class BernoulliBandit(TaskVectorEnv):
         `greedy`, the arm with the highest posterior mean (ties at random), and `bayes_optimal`.
         Memory of more than one episode can only raise the last two.
         """
-        k, n = self.env_spec.task.shape[0], self.horizon
+        k, n = len(self.task_names), self.horizon
         returns = {
             "random": n / 2,
             **values_of_learning(k, n),
@@ -75,18 +68,31 @@ class BernoulliBandit(TaskVectorEnv):
         }
         return {policy: (value,) for policy, value in returns.items()}
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Tasks are the arms' probabilities, `[num, k]`."""
         return uniform
 
-    def _initialize(self, rows: np.ndarray) -> None:
+
+class BanditBatch(NumpyBatch[BernoulliBandit]):
+    """Bandits, and what their last pulls gave."""
+
+    def __init__(self, family: BernoulliBandit, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self._all_rows = np.arange(num_envs)
+        self._last_arm = np.full(num_envs, -1)  # -1 before the first pull
+        self._last_reward = np.zeros(num_envs)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Forget the last pull."""
         self._last_arm[rows] = -1
         self._last_reward[rows] = 0.0
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Pull arms `[B]`."""
         rows = self._all_rows if rows is None else rows
         arms = actions[rows]
         self._last_arm[rows] = arms
-        self._last_reward[rows] = self._random.uniform(1, rows)[:, 0] < self.tasks[rows, arms]
+        self._last_reward[rows] = self.random.uniform(1, rows)[:, 0] < self.tasks[rows, arms]
         return Outcome(
             reward=self._last_reward.copy(),
             terminated=np.zeros(self.num_envs, bool),
@@ -94,7 +100,8 @@ class BernoulliBandit(TaskVectorEnv):
             info={},
         )
 
-    def _observe(self) -> np.ndarray:
+    def observe(self) -> np.ndarray:
+        """Return the same for ever, `[B]`."""
         return np.zeros(self.num_envs, np.int64)
 
     def draw(self, row: int = 0) -> np.ndarray:

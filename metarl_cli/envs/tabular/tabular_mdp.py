@@ -12,14 +12,14 @@ from gymnasium.spaces import Box, Discrete
 from scipy.special import ndtri
 
 from metarl_cli.core.checks import require_not_negative, require_positive
+from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLACK, BLUE, GREY, LIGHT, ORANGE, WHITE, Canvas
-from metarl_cli.envs.base.vector_env import Outcome, TaskVectorEnv
 
 _FARTHEST = 5.0  # standard deviations at which drawn reward means are cut off, so that the task
 # space is bounded: it happens once in 1.7 million numbers
 
 
-class TabularMDP(TaskVectorEnv):
+class TabularMDP(NumpyFamily):
     """Unknown rewards of each state and action, unknown transitions; episodes of a few steps.
 
     A task is the mean rewards `[S * A]`, then the weights of the next states `[S * A * S]`, both in
@@ -33,9 +33,6 @@ class TabularMDP(TaskVectorEnv):
         reward_mean_std: its standard deviation.
         reward_std: standard deviation of a reward around its mean.
         horizon: steps per episode.
-        num_envs: number of environments B.
-        num_threads: accepted by every environment; there is nothing to run in parallel here.
-        render_mode: None or "rgb_array".
     """
 
     def __init__(
@@ -47,9 +44,6 @@ class TabularMDP(TaskVectorEnv):
         reward_mean_std: float,
         reward_std: float,
         horizon: int,
-        num_envs: int,
-        num_threads: int = 0,
-        render_mode: str | None = None,
     ) -> None:
         require_positive(
             num_states=num_states, num_actions=num_actions, reward_mean_std=reward_mean_std
@@ -69,14 +63,14 @@ class TabularMDP(TaskVectorEnv):
                 *(f"weight_{pair}_{s}" for pair in pairs for s in range(num_states)),
             ),
             horizon=horizon,
-            num_envs=num_envs,
-            render_mode=render_mode,
         )
-        self._shape = (num_states, num_actions)
+        self.shape = (num_states, num_actions)
         self._reward_mean, self._reward_mean_std = reward_mean, reward_mean_std
-        self._reward_std = reward_std
-        self._all_rows = np.arange(num_envs)
-        self._state = np.zeros(num_envs, np.int64)
+        self.reward_std = reward_std
+
+    def batch(self, num_envs: int, *, threads: int = 1) -> TabularBatch:
+        """Return MDPs."""
+        return TabularBatch(self, num_envs)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the mean return of random actions; those of good policies: `optimal_value`."""
@@ -87,27 +81,28 @@ class TabularMDP(TaskVectorEnv):
 
         Exact, by value iteration over the steps of an episode.
         """
-        rewards, weights = self._unpack(tasks)  # [N, S, A], [N, S, A, S]
+        rewards, weights = self.unpack(tasks)  # [N, S, A], [N, S, A, S]
         total = weights.sum(axis=-1, keepdims=True)
-        uniform = np.full_like(weights, 1.0 / self._shape[0])
+        uniform = np.full_like(weights, 1.0 / self.shape[0])
         chances = np.divide(weights, total, out=uniform, where=total > 0)
-        values = np.zeros((len(tasks), self._shape[0]))
+        values = np.zeros((len(tasks), self.shape[0]))
         for _ in range(self.horizon):
             values = (rewards + np.einsum("nsat,nt->nsa", chances, values)).max(axis=-1)
         return values[:, 0]
 
-    def _unpack(self, tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def unpack(self, tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Split tasks `[N, D]` into mean rewards `[N, S, A]` and weights `[N, S, A, S]`."""
-        states, actions = self._shape
+        states, actions = self.shape
         rewards, weights = np.split(tasks, [states * actions], axis=1)
         return (
             rewards.reshape(-1, states, actions),
             weights.reshape(-1, states, actions, states),
         )
 
-    def _tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+    def tasks_from_uniform(self, uniform: np.ndarray) -> np.ndarray:
+        """Map `[num, D]` to normal mean rewards and flat Dirichlet weights."""
         # Contiguous copies: vectorised functions round the same whatever the number of rows.
-        rewards, weights = (part.copy() for part in self._unpack(uniform))
+        rewards, weights = (part.copy() for part in self.unpack(uniform))
         normal = np.clip(ndtri(rewards), -_FARTHEST, _FARTHEST)
         exponential = -np.log1p(-weights)
         flat_dirichlet = exponential / exponential.sum(axis=-1, keepdims=True)
@@ -115,19 +110,30 @@ class TabularMDP(TaskVectorEnv):
         num = len(uniform)
         return np.concatenate([means.reshape(num, -1), flat_dirichlet.reshape(num, -1)], axis=1)
 
-    def _initialize(self, rows: np.ndarray) -> None:
+
+class TabularBatch(NumpyBatch[TabularMDP]):
+    """MDPs and their present states."""
+
+    def __init__(self, family: TabularMDP, num_envs: int) -> None:
+        super().__init__(family, num_envs)
+        self._all_rows = np.arange(num_envs)
+        self._state = np.zeros(num_envs, np.int64)
+
+    def initialize(self, rows: np.ndarray) -> None:
+        """Begin in the first state."""
         self._state[rows] = 0
 
-    def _simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+    def simulate(self, actions: np.ndarray, rows: np.ndarray | None) -> Outcome:
+        """Draw rewards and next states."""
         rows = self._all_rows if rows is None else rows
-        num_states, num_actions = self._shape
+        num_states, num_actions = self.family.shape
         pairs = self._state[rows] * num_actions + actions[rows]
         first = num_states * (num_actions + pairs)[:, None]  # where the weights of a pair begin
         weights = self.tasks[rows[:, None], first + np.arange(num_states)]
         reward = np.zeros(self.num_envs)
-        noise = self._random.normal(1, rows)[:, 0]
-        reward[rows] = self.tasks[rows, pairs] + self._reward_std * noise
-        self._state[rows] = _choose(weights, self._random.uniform(1, rows))
+        noise = self.random.normal(1, rows)[:, 0]
+        reward[rows] = self.tasks[rows, pairs] + self.family.reward_std * noise
+        self._state[rows] = _choose(weights, self.random.uniform(1, rows))
         return Outcome(
             reward=reward,
             terminated=np.zeros(self.num_envs, bool),
@@ -135,7 +141,8 @@ class TabularMDP(TaskVectorEnv):
             info={},
         )
 
-    def _observe(self) -> np.ndarray:
+    def observe(self) -> np.ndarray:
+        """Return the states, `[B]`."""
         return self._state.copy()
 
     def draw(self, row: int = 0) -> np.ndarray:
@@ -144,8 +151,8 @@ class TabularMDP(TaskVectorEnv):
         Lines lead to where the actions of the current state mostly lead, orange those of the
         action with the highest mean reward; the thicker, the likelier.
         """
-        num_states, state = self._shape[0], self._state[row]
-        rewards, weights = (part[0, state] for part in self._unpack(self.tasks[[row]]))
+        num_states, state = self.family.shape[0], self._state[row]
+        rewards, weights = (part[0, state] for part in self.family.unpack(self.tasks[[row]]))
         angles = 2 * np.pi * np.arange(num_states) / num_states
         places = np.stack([np.sin(angles), np.cos(angles)], axis=1)
         canvas = Canvas((-1.3, 1.3), (-1.3, 1.3))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers import TinyEnv
+from helpers import TinyFamily
 from torch.testing import assert_close
 
 from metarl_cli.algorithms.varibad.novelty import Novelty, ReturnScale
@@ -13,7 +13,7 @@ from metarl_cli.algorithms.varibad.novelty import Novelty, ReturnScale
 def novelty(target_scale=10.0, seed=0):
     torch.manual_seed(seed)
     return Novelty(
-        TinyEnv().env_spec,
+        TinyFamily().spec,
         2,
         target_hidden=[8, 8],
         predictor_hidden=[8],

@@ -25,10 +25,10 @@ def bench(name):
     settings = ["network.hidden=8", "algo.latent_dim=3", f"experiment={name}/gridnavi"]
     cfg = compose("train", settings)
     cfg.env.horizon = 3
-    env: GridNavigation = build(cfg.env, num_envs=4)
+    family: GridNavigation = build(cfg.env)
     network = functools.partial(build, cfg.network)
-    agent = build(cfg.algo, spec=env.env_spec, network=network)
-    sampler = Sampler(env, TaskSplit(env, **cfg.env.tasks), num_tasks=4, seed=0)
+    agent = build(cfg.algo, spec=family.spec, network=network)
+    sampler = Sampler(family.simulate(4), TaskSplit(family, **cfg.env.tasks), num_tasks=4, seed=0)
     trial, _ = sampler.run(agent, sampler.begin(agent, sampler.sample_tasks()), episodes=2)
     return agent, trial
 

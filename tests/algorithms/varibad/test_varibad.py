@@ -111,7 +111,7 @@ def test_weights_without_meaning_are_refused_in_one_line(obs, weight, said):
 
 def test_the_policy_learns_only_after_the_warm_up_and_the_model_all_the_time():
     sampler = tiny_sampler()
-    steps = SMALL["episodes"] * sampler.env.num_envs * sampler.spec.horizon
+    steps = SMALL["episodes"] * sampler.simulation.num_envs * sampler.spec.horizon
     algorithm = built(sampler.spec, warmup_steps=steps)
     encoder, head = algorithm.agent.encoder.head.weight, algorithm.agent.policy.critic_head.weight
     for policy_learns in (False, True):

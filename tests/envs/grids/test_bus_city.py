@@ -2,8 +2,8 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.grids.bus_city import MAP, STOPS, TERMINALS, BusCity
 from metarl_cli.envs.grids.dream_grid import DOWN, DROP, END, LEFT, PICK, RIDE, RIGHT, STAY, UP
 
@@ -17,12 +17,12 @@ def make(name, num_envs=1, **settings):
     with_map = name == "bus_city_map"
     lines = dict(decoys=not with_map, city_map=with_map, train_every=1 if with_map else 11)
     numbers = dict(goal_reward=1.0, step_reward=-0.1, horizon=20) | settings
-    return BusCity(**lines, **numbers, num_envs=num_envs)
+    return BusCity(**lines, **numbers).batch(num_envs)
 
 
 def city(num_envs=1, name="bus_city", task=CITY, seed=0):
     env = make(name, num_envs)
-    obs, _ = env.reset(seed=seed, options={"task": task})
+    obs, _ = env.reset(seed=seed, task=task)
     return env, obs
 
 
@@ -40,7 +40,7 @@ def towards(place, target):
 
 def mean_return(env, obs, policy):
     total, success = 0.0, 0.0
-    for _ in range(env.horizon):
+    for _ in range(env.family.horizon):
         obs, reward, _, _, info = env.step(policy(obs))
         total, success = total + reward, success + info["success"]
     return total.mean(), success.mean()
@@ -114,7 +114,7 @@ def test_nothing_happens_after_the_end():
 
 def test_map_shows_the_city_and_only_there():
     env = make("bus_city_map", 24)
-    obs, _ = env.reset(seed=0, options={"task": env.all_tasks})
+    obs, _ = env.reset(seed=0, task=env.family.all_tasks)
     assert (obs["grid"][:, 3] == 0).all()
     seen = [env.step(np.full(24, a))[0]["grid"] for a in (RIGHT, RIGHT, RIGHT, DOWN, DOWN)]
     assert all((grid[:, 3] == 0).all() for i, grid in enumerate(seen) if i != 3)
@@ -128,16 +128,16 @@ def test_a_map_city_has_no_decoys():
 
 
 def test_cities_and_their_split_are_the_published_ones():
-    env = make_vector_env(name="bus_city", num_envs=1)
+    env = batch_of(name="bus_city", num_envs=1)
     orders = list(itertools.permutations(range(4)))
-    assert [tuple(env.all_tasks[i]) for i in (0, 1, 24, 575)] == [
+    assert [tuple(env.family.all_tasks[i]) for i in (0, 1, 24, 575)] == [
         orders[0] + orders[0], orders[1] + orders[0], orders[0] + orders[1], orders[23] + orders[23]
     ]  # fmt: skip
-    assert len(np.unique(env.all_tasks, axis=0)) == 576 and len(env.test_tasks) == 523
-    held_out = {tuple(task) for task in env.test_tasks}
-    training = [i for i, task in enumerate(env.all_tasks) if tuple(task) not in held_out]
+    assert len(np.unique(env.family.all_tasks, axis=0)) == 576 and len(env.family.test_tasks) == 523
+    held_out = {tuple(task) for task in env.family.test_tasks}
+    training = [i for i, task in enumerate(env.family.all_tasks) if tuple(task) not in held_out]
     assert training == list(range(0, 576, 11)) and len(training) == 53
-    with_map = make_vector_env(name="bus_city_map", num_envs=1)
+    with_map = batch_of(name="bus_city_map", num_envs=1).family
     assert with_map.all_tasks.shape == (24, 4) and with_map.test_tasks is None
 
 
@@ -146,16 +146,16 @@ def test_walking_the_whole_way_is_worth_what_the_anchor_says(name):
     env = make(name, 100)
     obs, _ = env.reset(seed=0)
     result = mean_return(env, obs, lambda obs: towards(obs["grid"][:, :2], obs["instruction"]))
-    assert result == pytest.approx((env.anchors()["walk"][0], 1.0))
+    assert result == pytest.approx((env.family.anchors()["walk"][0], 1.0))
     assert result == pytest.approx((0.3, 1.0))
 
 
 @both
 def test_riding_with_the_task_known_is_worth_the_oracle(name):
     """To the stop of the line that ends next to the goal, by bus, and on foot to the goal."""
-    num = len(make(name, 1).all_tasks)
+    num = len(make(name, 1).family.all_tasks)
     env = make(name, num)
-    obs, _ = env.reset(seed=0, options={"task": env.all_tasks})
+    obs, _ = env.reset(seed=0, task=env.family.all_tasks)
     lines = TERMINALS[env.tasks[:, :4].astype(int)]  # [B, 4, 2]
     line = np.abs(lines - obs["instruction"][:, None]).sum(-1).argmin(1)
     stop = STOPS[line]
@@ -169,18 +169,18 @@ def test_riding_with_the_task_known_is_worth_the_oracle(name):
         )
 
     result = mean_return(env, obs, policy)
-    assert result == pytest.approx((env.anchors()["oracle"][0], 1.0))
+    assert result == pytest.approx((env.family.anchors()["oracle"][0], 1.0))
     assert result == pytest.approx((0.8, 1.0))
 
 
 def test_standing_still_costs_every_step():
     env, obs = city(num_envs=3)
     result = mean_return(env, obs, lambda _: np.full(3, STAY))
-    assert result == pytest.approx((env.anchors()["stand_still"][0], 0.0))
+    assert result == pytest.approx((env.family.anchors()["stand_still"][0], 0.0))
     assert result == pytest.approx((-2.0, 0.0))
 
 
 def test_anchors_follow_the_settings():
-    short = make("bus_city", 1, horizon=3, goal_reward=2.0)
+    short = make("bus_city", 1, horizon=3, goal_reward=2.0).family
     anchors = {key: value[0] for key, value in short.anchors().items()}
     assert anchors == pytest.approx({"stand_still": -0.3, "walk": -0.3, "oracle": 1.8})

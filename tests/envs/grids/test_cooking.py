@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from metarl_cli.commands.make import make_vector_env
+from metarl_cli.config.make import make_family
 from metarl_cli.envs.grids.cooking import DRAWERS, Cooking
 from metarl_cli.envs.grids.dream_grid import DOWN, DROP, END, LEFT, PICK, RIDE, RIGHT, STAY, UP
 
@@ -13,15 +13,14 @@ def kitchen(num_envs=1, test_ids=(10,)):
         mistake_reward=-0.25,
         test_ids=test_ids,
         horizon=20,
-        num_envs=num_envs,
-    )
+    ).batch(num_envs)
 
 
 def begin(task, recipe):
     """One kitchen with this task, at the start of an episode with this recipe."""
     env = kitchen()
     for seed in range(1000):
-        obs, _ = env.reset(seed=seed, options={"task": task})
+        obs, _ = env.reset(seed=seed, task=task)
         if obs["instruction"][0].tolist() == recipe:
             return env
     raise AssertionError("no such recipe")
@@ -94,7 +93,7 @@ def test_ending_early_costs_all_steps_that_were_left(steps_before):
     env.reset(seed=0)
     total = sum(env.step(np.array([STAY]))[1][0] for _ in range(steps_before))
     _, reward, terminated, truncated, info = env.step(np.array([END]))
-    assert total + reward[0] == pytest.approx(-2.0) == env.anchors()["stand_still"][0]
+    assert total + reward[0] == pytest.approx(-2.0) == env.family.anchors()["stand_still"][0]
     assert terminated[0] and not truncated[0] and info["success"][0] == 0
 
 
@@ -108,7 +107,7 @@ def test_nothing_happens_after_the_end():
 
 def test_recipes_name_what_is_in_the_drawers():
     env = kitchen(num_envs=900)
-    obs, _ = env.reset(seed=0, options={"task": [3, 0, 2]})
+    obs, _ = env.reset(seed=0, task=[3, 0, 2])
     recipes, counts = np.unique(obs["instruction"], axis=0, return_counts=True)
     assert recipes.tolist() == [[a, b] for a in (0, 2, 3) for b in (0, 2, 3)]
     assert counts.min() > 65
@@ -116,25 +115,32 @@ def test_recipes_name_what_is_in_the_drawers():
 
 
 def test_kitchens_and_their_split_are_the_published_ones():
-    env = make_vector_env(name="cooking", num_envs=1)
-    assert env.all_tasks.shape == (64, 3) and len(np.unique(env.all_tasks, axis=0)) == 64
-    assert env.all_tasks[[0, 1, 4, 16]].tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert env.test_tasks.tolist() == [[2, 2, 0]]
+    family = make_family(name="cooking")
+    assert family.all_tasks.shape == (64, 3) and len(np.unique(family.all_tasks, axis=0)) == 64
+    assert family.all_tasks[[0, 1, 4, 16]].tolist() == [
+        [0, 0, 0],
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+    ]
+    assert family.test_tasks.tolist() == [[2, 2, 0]]
     with pytest.raises(ValueError, match="test_ids: got \\[64\\], expected some of 0 to 63"):
         kitchen(test_ids=[64])
 
 
 def test_fetching_from_the_nearest_drawers_is_worth_the_oracle():
     env = kitchen(num_envs=6400)
-    obs, _ = env.reset(seed=0, options={"task": np.repeat(env.all_tasks, 100, axis=0)})
+    obs, _ = env.reset(seed=0, task=np.repeat(env.family.all_tasks, 100, axis=0))
     total, success = 0.0, 0.0
-    for _ in range(env.horizon):
+    for _ in range(env.family.horizon):
         obs, reward, _, _, info = env.step(nearest_first(obs, env.tasks))
         total, success = total + reward, success + info["success"]
     assert success.mean() == 1.0
     assert sorted(set(total.round(9))) == [0.2, 0.4, 0.6]
-    assert total.mean() == pytest.approx(env.anchors()["oracle"][0], abs=0.007)  # 5 std. errors
-    assert env.anchors()["oracle"][0] == pytest.approx(0.4)
+    assert total.mean() == pytest.approx(
+        env.family.anchors()["oracle"][0], abs=0.007
+    )  # 5 std. errors
+    assert env.family.anchors()["oracle"][0] == pytest.approx(0.4)
 
 
 def nearest_first(obs, tasks):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.maze.map import BLOCKED, FORWARD, NUM_HEADINGS, TURN_LEFT, TURN_RIGHT, MazeMap
 from metarl_cli.envs.maze.maze import Maze, VectorView
 from metarl_cli.envs.maze.planner import (
@@ -28,14 +28,15 @@ def pose_of(maze, x, y, heading):
 
 
 def small(num_envs=1, horizon=20, letters=CORRIDOR):
-    return Maze(maze=letters, cue_range=1.5, view=VectorView(), horizon=horizon, num_envs=num_envs)
+    family = Maze(maze=letters, cue_range=1.5, view=VectorView(), horizon=horizon)
+    return family.batch(num_envs)
 
 
 class Planner:
     """Plays the shortest plan from what it observed; without memory it never knows a past cue."""
 
     def __init__(self, env, *, memory=True, told=None):
-        self.maze, self.memory, self.told = env._maze, memory, told
+        self.maze, self.memory, self.told = env.family.map, memory, told
         self.actions = action_costs(self.maze, STEPS, cost_to_go(self.maze, STEPS)).argmin(axis=0)
         longest = max(self.maze.size)
         self.places = self.maze.centers - (np.array(self.maze.size) - 1) / 2
@@ -106,42 +107,45 @@ def test_impossible_mazes_are_named(letters, cue_range, message):
 
 def test_observation_is_place_heading_boxes_and_a_cue_near_the_grey_box_only():
     env = small()  # 8 x 4 letters: middle (3.5, 1.5), unit 4
-    env.reset(options={"task": [1.0]})
-    env._pose[0], env._boxes[0] = pose_of(env._maze, 4, 2, WEST), env._maze.layouts[0]
+    env.reset(task=[1.0])
+    env.pose[0], env.boxes[0] = pose_of(env.family.map, 4, 2, WEST), env.family.map.layouts[0]
     obs, *_ = env.step(np.array([FORWARD]))
     np.testing.assert_allclose(
         obs, [[-0.125, 0.125, -1, 0, 0.625, 0.125, 0.125, -0.125, 0]], atol=1e-7
     )
     for bit, cue in ((1.0, 1.0), (0.0, -1.0)):
-        env.reset(options={"task": [bit]})
-        env._pose[0] = pose_of(env._maze, 3, 2, WEST)
+        env.reset(task=[bit])
+        env.pose[0] = pose_of(env.family.map, 3, 2, WEST)
         obs, *_ = env.step(np.array([FORWARD]))
         assert obs[0, 8] == cue and obs[0, 0] == pytest.approx(-0.375)
 
 
 def test_right_box_pays_one_wrong_box_costs_one_and_both_end_the_episode():
     env = small(num_envs=4)
-    env.reset(seed=0, options={"task": np.array([[0.0], [1.0], [0.0], [1.0]])})
-    ahead, behind = (int(env._maze.ahead[pose_of(env._maze, x, y, d)]) for x, y, d in
+    env.reset(seed=0, task=np.array([[0.0], [1.0], [0.0], [1.0]]))
+    ahead, behind = (int(env.family.map.ahead[pose_of(env.family.map, x, y, d)]) for x, y, d in
                      ((5, 2, EAST), (4, 2, 6)))  # fmt: skip
-    env._pose[:] = pose_of(env._maze, 5, 2, EAST)
-    env._boxes[:] = [[ahead, behind], [ahead, behind], [behind, ahead], [behind, ahead]]
-    before = env._pose.copy()
+    env.pose[:] = pose_of(env.family.map, 5, 2, EAST)
+    env.boxes[:] = [[ahead, behind], [ahead, behind], [behind, ahead], [behind, ahead]]
+    before = env.pose.copy()
     turned = env.step(np.full(4, TURN_LEFT))
-    env._pose[:] = before
+    env.pose[:] = before
     assert not turned[2].any() and (turned[1] == 0).all()
     _, reward, terminated, truncated, info = env.step(np.full(4, FORWARD))
     assert reward.tolist() == [1.0, -1.0, -1.0, 1.0]
     assert info["success"].tolist() == [1.0, 0.0, 0.0, 1.0]
     assert terminated.all() and not truncated.any()
-    np.testing.assert_array_equal(env._pose, before)  # a box is solid
+    np.testing.assert_array_equal(env.pose, before)  # a box is solid
 
 
 def test_agent_that_has_arrived_stays_there_in_pictures_as_well():
     env = small(num_envs=2)
-    env.reset(seed=0, options={"task": [0.0]})
-    env._pose[:] = pose_of(env._maze, 5, 2, EAST), pose_of(env._maze, 4, 2, WEST)
-    env._boxes[:] = [env._maze.ahead[env._pose[0]], env._maze.ahead[pose_of(env._maze, 4, 2, 6)]]
+    env.reset(seed=0, task=[0.0])
+    env.pose[:] = pose_of(env.family.map, 5, 2, EAST), pose_of(env.family.map, 4, 2, WEST)
+    env.boxes[:] = [
+        env.family.map.ahead[env.pose[0]],
+        env.family.map.ahead[pose_of(env.family.map, 4, 2, 6)],
+    ]
     env.step(np.array([FORWARD, FORWARD]))
     arrived, walking = env.draw(0), env.draw(1)
     env.step(np.array([TURN_LEFT, TURN_LEFT]))
@@ -170,46 +174,46 @@ def test_returns_count_only_what_the_horizon_leaves_time_for():
 
 @pytest.fixture(scope="module")
 def episodes():
-    env = make_vector_env(name="maze2d", num_envs=4000)
+    env = batch_of(name="maze2d", num_envs=4000)
     return env, play(env, Planner(env))
 
 
 def test_optimal_policy_averages_nineteen_steps(episodes):
     env, (total, success, length) = episodes
-    assert env.optimal_steps() == pytest.approx(19.0, abs=0.5)
-    assert (total == env.anchors()["bayes_optimal"]).all() and (success == 1).all()
+    assert env.family.optimal_steps() == pytest.approx(19.0, abs=0.5)
+    assert (total == env.family.anchors()["bayes_optimal"]).all() and (success == 1).all()
     standard_error = length.std() / np.sqrt(len(length))
-    assert length.mean() == pytest.approx(env.optimal_steps(), abs=4 * standard_error)
-    assert length.max() < env.horizon / 3
+    assert length.mean() == pytest.approx(env.family.optimal_steps(), abs=4 * standard_error)
+    assert length.max() < env.family.horizon / 3
 
 
 def test_planned_lengths_are_exact_for_every_start(episodes):
     env, _ = episodes
     env.reset(seed=0)
-    maze = env._maze
-    layout = (maze.layouts == env._boxes[:, None]).all(axis=2).argmax(axis=1)
-    expected = cost_to_go(maze, STEPS)[UNKNOWN, layout, env._pose]
+    maze = env.family.map
+    layout = (maze.layouts == env.boxes[:, None]).all(axis=2).argmax(axis=1)
+    expected = cost_to_go(maze, STEPS)[UNKNOWN, layout, env.pose]
     lengths = []
     for bit in (0.0, 1.0):
-        env.reset(seed=0, options={"task": [bit]})
+        env.reset(seed=0, task=[bit])
         lengths.append(play(env, Planner(env))[2])
     np.testing.assert_allclose(np.mean(lengths, axis=0), expected)
 
 
 def test_oracle_is_always_right_and_a_guess_half_the_time():
     for bit in (BLUE, RED):
-        env = make_vector_env(name="maze2d", num_envs=1000)
-        env.reset(options={"task": [float(bit)]})
-        assert (play(env, Planner(env, told=bit))[0] == env.anchors()["oracle"]).all()
-    env = make_vector_env(name="maze2d", num_envs=4000)
+        env = batch_of(name="maze2d", num_envs=1000)
+        env.reset(task=[float(bit)])
+        assert (play(env, Planner(env, told=bit))[0] == env.family.anchors()["oracle"]).all()
+    env = batch_of(name="maze2d", num_envs=4000)
     total, success, _ = play(env, Planner(env, told=BLUE))
-    assert total.mean() == pytest.approx(env.anchors()["blind_guess"][0], abs=0.05)
+    assert total.mean() == pytest.approx(env.family.anchors()["blind_guess"][0], abs=0.05)
     assert success.mean() == pytest.approx(0.5, abs=0.025)
 
 
 def test_nothing_but_memory_carries_the_cue():
     """All ways out of the room of the grey box are one, so what comes next cannot depend on it."""
-    maze = make_vector_env(name="maze2d", num_envs=1)._maze
+    maze = batch_of(name="maze2d", num_envs=1).family.map
     west = np.repeat(maze.centers[:, 0] < DOOR, NUM_HEADINGS)
     out = {int(pose) for poses in maze.next_pose for pose in poses[west] if not west[pose]}
     assert out == {pose_of(maze, DOOR, 3, EAST)}
@@ -221,18 +225,18 @@ def test_nothing_but_memory_carries_the_cue():
 
 
 def test_planner_without_memory_goes_round_in_circles():
-    env = make_vector_env(name="maze2d", num_envs=200)
+    env = batch_of(name="maze2d", num_envs=200)
     total, success, _ = play(env, Planner(env, memory=False))
     assert success.mean() == 0.0 and total.mean() == 0.0
 
 
 def test_starts_and_box_places_are_spread_evenly():
-    env = make_vector_env(name="maze2d", num_envs=20_000)
+    env = batch_of(name="maze2d", num_envs=20_000)
     env.reset(seed=0)
-    maze = env._maze
-    poses, counts = np.unique(env._pose, return_counts=True)
+    maze = env.family.map
+    poses, counts = np.unique(env.pose, return_counts=True)
     assert set(poses) == set(maze.start_poses)
-    layout = (maze.layouts == env._boxes[:, None]).all(axis=2).argmax(axis=1)
+    layout = (maze.layouts == env.boxes[:, None]).all(axis=2).argmax(axis=1)
     for observed in (counts, np.bincount(layout, minlength=len(maze.layouts))):
         expected = 20_000 / len(observed)
         assert np.abs(observed - expected).max() < 5 * np.sqrt(expected)

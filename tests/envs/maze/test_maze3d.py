@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.maze.map import BLOCKED, NUM_HEADINGS, MazeMap
 from metarl_cli.envs.maze.maze3d import CameraView, wall_segments
 from metarl_cli.envs.maze.planner import STEPS, UNKNOWN, action_costs, cost_to_go
@@ -21,19 +21,19 @@ CAMERA = {
 
 @pytest.fixture(scope="module")
 def env():
-    return make_vector_env(name="maze3d", num_envs=1)
+    return batch_of(name="maze3d", num_envs=1)
 
 
 @pytest.fixture(scope="module")
 def looks(env):
     """What is seen in every pose with the boxes in layout 1, `[S, ...]`, by the bit."""
-    num = env._maze.num_poses
-    every = make_vector_env(name="maze3d", num_envs=num)
+    num = env.family.map.num_poses
+    every = batch_of(name="maze3d", num_envs=num)
     images = {}
     for bit in (0, 1):
-        every.reset(seed=0, options={"task": [float(bit)]})
-        every._pose[:], every._boxes[:] = np.arange(num), env._maze.layouts[1]
-        images[bit] = every._observe()
+        every.reset(seed=0, task=[float(bit)])
+        every.pose[:], every.boxes[:] = np.arange(num), env.family.map.layouts[1]
+        images[bit] = every.observe()
     return images
 
 
@@ -68,7 +68,7 @@ def test_walls_are_joined_to_few_segments():
 
 
 def test_grey_box_lights_up_in_the_colour_of_the_right_box(env, looks):
-    asking, passing = (pose_of(env._maze, x, 3, WEST) for x in (2, 3))
+    asking, passing = (pose_of(env.family.map, x, 3, WEST) for x in (2, 3))
     blue, red = (looks[bit][asking, 35:, 25:55] for bit in (0, 1))
     assert is_blue(blue).mean() > 0.5 and not is_red(blue).any()
     assert is_red(red).mean() > 0.5 and not is_blue(red).any()
@@ -80,16 +80,16 @@ def test_grey_box_lights_up_in_the_colour_of_the_right_box(env, looks):
 def test_nothing_outside_the_range_shows_what_the_grey_box_said(env, looks):
     differs = (looks[0] != looks[1]).any(axis=(1, 2, 3))
     assert differs.any()
-    assert env._maze.in_range[differs].all()
+    assert env.family.map.in_range[differs].all()
 
 
 def test_places_look_different_but_with_the_nose_at_a_wall(env, looks):
-    open_views = looks[0][env._maze.ahead != BLOCKED]
+    open_views = looks[0][env.family.map.ahead != BLOCKED]
     assert len({image.tobytes() for image in open_views}) == len(open_views) > 240
 
 
 def test_box_ahead_fills_the_middle_and_a_box_on_the_left_the_left(env, looks):
-    maze = env._maze
+    maze = env.family.map
     blue, red = maze.centers[maze.layouts[1]]
     before_blue = looks[0][pose_of(maze, blue[0] - 1, blue[1], EAST)]
     before_red = looks[0][pose_of(maze, red[0] - 1, red[1], EAST)]
@@ -101,32 +101,34 @@ def test_box_ahead_fills_the_middle_and_a_box_on_the_left_the_left(env, looks):
 
 
 def test_same_world_as_maze2d_so_the_same_optimal_policy_succeeds():
-    flat, seen = (make_vector_env(name=name, num_envs=40) for name in ("maze2d", "maze3d"))
-    actions = action_costs(flat._maze, STEPS, cost_to_go(flat._maze, STEPS)).argmin(axis=0)
-    layouts = flat._maze.layouts
+    flat, seen = (batch_of(name=name, num_envs=40) for name in ("maze2d", "maze3d"))
+    maze = flat.family.map
+    actions = action_costs(maze, STEPS, cost_to_go(maze, STEPS)).argmin(axis=0)
+    layouts = flat.family.map.layouts
     flat.reset(seed=3), seen.reset(seed=3)
     known, success, length = np.full(40, UNKNOWN), np.zeros(40), np.zeros(40)
-    layout = (layouts == flat._boxes[:, None]).all(axis=2).argmax(axis=1)
-    while flat._active.any():
-        np.testing.assert_array_equal(flat._pose, seen._pose)
-        length += flat._active
-        known = np.where(flat._maze.in_range[flat._pose], flat.tasks[:, 0].astype(int), known)
-        action = actions[known, layout, flat._pose]
+    layout = (layouts == flat.boxes[:, None]).all(axis=2).argmax(axis=1)
+    while flat.active.any():
+        np.testing.assert_array_equal(flat.pose, seen.pose)
+        length += flat.active
+        known = np.where(flat.family.map.in_range[flat.pose], flat.tasks[:, 0].astype(int), known)
+        action = actions[known, layout, flat.pose]
         expected, (_, reward, *_, info) = flat.step(action)[1], seen.step(action)
         np.testing.assert_array_equal(reward, expected)
         success += info["success"]
     assert (success == 1).all()
-    assert seen.optimal_steps() == flat.optimal_steps() == pytest.approx(19.0, abs=0.5)
+    lengths = [env.family.optimal_steps() for env in (flat, seen)]
+    assert lengths[0] == lengths[1] == pytest.approx(19.0, abs=0.5)
     assert length.mean() == pytest.approx(19.0, abs=2)
 
 
 def test_boxes_come_into_view_before_the_optimal_plan_needs_them(env):
-    maze = env._maze
+    maze = env.family.map
     num = len(maze.layouts)
-    every = make_vector_env(name="maze3d", num_envs=num)
+    every = batch_of(name="maze3d", num_envs=num)
     every.reset(seed=0)
-    every._pose[:], every._boxes[:] = pose_of(maze, DOOR, 3, EAST), maze.layouts
-    images = every._observe()
+    every.pose[:], every.boxes[:] = pose_of(maze, DOOR, 3, EAST), maze.layouts
+    images = every.observe()
     assert (is_blue(images).sum(axis=(1, 2)) > 20).all()
     assert (is_red(images).sum(axis=(1, 2)) > 20).all()
     costs = action_costs(maze, STEPS, cost_to_go(maze, STEPS))  # [3, K, L, S]
@@ -152,7 +154,7 @@ def test_picture_holds_the_image_and_the_view_from_above(env):
     env.reset(seed=0)
     picture = env.draw()
     assert picture.shape[0] == 240 and picture.shape[1] > 320
-    np.testing.assert_array_equal(picture[::4, :320:4], env._last_obs[0])
+    np.testing.assert_array_equal(picture[::4, :320:4], env.last_obs[0])
 
 
 @pytest.mark.parametrize(

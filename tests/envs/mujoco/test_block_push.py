@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.base.drawing import GREEN
 
 ASIDE = np.array([[5.0, 5.0], [6.0, 5.0], [5.0, 6.0], [6.0, 6.0]])  # m, out of the way
@@ -9,7 +9,7 @@ FULL_FORCE = 1.0  # action: 2 N
 
 
 def table(num_envs=1, **settings):
-    return make_vector_env(name="block_push", num_envs=num_envs, **settings)
+    return batch_of(name="block_push", num_envs=num_envs, **settings)
 
 
 def layout(block, goal, place):
@@ -19,9 +19,9 @@ def layout(block, goal, place):
 
 def push(env):
     """Scripted forces: get behind the block that is meant, then push it to its goal."""
-    qpos, qvel = env._physics.qpos, env._physics.qvel
+    qpos, qvel = env.physics.qpos, env.physics.qvel
     x, y, yaw = qpos[:, :3].T
-    block, goal = env._meant_block(), env.tasks[:, 1:3]
+    block, goal = env.meant_block(), env.tasks[:, 1:3]
     lined_up = (np.abs(y - block[:, 1]) < 0.03) | (x > 0.15)
     target_x = np.where(lined_up, goal[:, 0] - 0.05, 0.0)
     target_y = np.where(x < block[:, 0] - 0.1, block[:, 1], goal[:, 1])
@@ -33,7 +33,7 @@ def push(env):
 def test_observation_is_gripper_blocks_and_velocities():
     env = table()
     task = layout(2, [0.8, 0.1], [0.5, 0.2])
-    obs, _ = env.reset(seed=0, options={"task": task})
+    obs, _ = env.reset(seed=0, task=task)
     np.testing.assert_allclose(obs[0], np.r_[np.zeros(3), task[3:], np.zeros(13)], atol=1e-6)
     assert obs[0, 7:9] == pytest.approx([0.5, 0.2])
     obs, *_ = env.step(np.array([[0.5, 0.0, 0.0]]))
@@ -47,7 +47,7 @@ def test_rewards_by_hand():
         task = layout(1, [0.6, 0.8], place)
         for is_dense in (False, True):
             env = table(dense=is_dense)
-            env.reset(seed=0, options={"task": task})
+            env.reset(seed=0, task=task)
             _, reward, terminated, _, info = env.step(np.zeros((1, 3)))
             other = info["reward_sparse" if is_dense else "reward_dense"]
             rewards = (reward, other) if is_dense else (other, reward)
@@ -56,7 +56,7 @@ def test_rewards_by_hand():
 
 
 def test_tasks_are_one_block_per_band_with_the_goal_in_the_same_band():
-    tasks = table().sample_tasks(3000, np.random.default_rng(0))
+    tasks = table().family.sample_tasks(3000, np.random.default_rng(0))
     meant = tasks[:, 0].astype(int)
     blocks = tasks[:, 3:].reshape(-1, 5, 2)
     bands = np.floor((blocks[..., 1] + 0.5) / 0.2).astype(int)
@@ -74,8 +74,10 @@ def test_doing_nothing_earns_the_anchor(dense):
     env = table(num_envs=1000, dense=dense)
     env.reset(seed=3)
     # blocks that overlap push each other in the first steps; then nothing moves
-    returns = np.mean([env.step(np.zeros((1000, 3)))[1] for _ in range(20)], axis=0) * env.horizon
-    (anchor,) = env.anchors()["do_nothing"]
+    returns = (
+        np.mean([env.step(np.zeros((1000, 3)))[1] for _ in range(20)], axis=0) * env.family.horizon
+    )
+    (anchor,) = env.family.anchors()["do_nothing"]
     assert returns.mean() == pytest.approx(anchor, abs=3 * returns.std() / np.sqrt(1000))
     assert -185 < anchor < -175 or not dense  # MAESN's own tasks: -177 and -183
 
@@ -83,7 +85,7 @@ def test_doing_nothing_earns_the_anchor(dense):
 def test_scripted_push_succeeds():
     env = table(num_envs=100)
     env.reset(seed=0)
-    for _ in range(env.horizon):
+    for _ in range(env.family.horizon):
         *_, info = env.step(push(env))
     assert info["success"].mean() >= 0.98 and not info["unstable"].any()
 
@@ -91,17 +93,17 @@ def test_scripted_push_succeeds():
 def test_gripper_at_full_force_does_not_pass_through_blocks():
     places = [(x, y) for x in np.linspace(0.2, 0.65, 19) for y in (-0.04, 0.0, 0.013)]
     env = table(num_envs=len(places))
-    env.reset(seed=0, options={"task": np.array([layout(0, [0.9, 0.0], p) for p in places])})
-    for _ in range(env.horizon):
+    env.reset(seed=0, task=np.array([layout(0, [0.9, 0.0], p) for p in places]))
+    for _ in range(env.family.horizon):
         env.step(np.tile([FULL_FORCE, 0.0, 0.0], (len(places), 1)))
-    ahead = env._meant_block()[:, 0] - env._physics.qpos[:, 0]
-    assert (ahead > 0.04).all() and (env._meant_block()[:, 0] > 1.0).all()
+    ahead = env.meant_block()[:, 0] - env.physics.qpos[:, 0]
+    assert (ahead > 0.04).all() and (env.meant_block()[:, 0] > 1.0).all()
 
 
 def test_simulation_that_blew_up_is_reported_and_held():
     env = table(num_envs=2)
     before, _ = env.reset(seed=0)
-    env._physics.qvel[1] = 1e12
+    env.physics.qvel[1] = 1e12
     obs, reward, terminated, truncated, info = env.step(np.zeros((2, 3)))
     assert info["unstable"].tolist() == truncated.tolist() == [False, True] and not terminated.any()
     np.testing.assert_array_equal(obs[1], before[1])
@@ -110,10 +112,12 @@ def test_simulation_that_blew_up_is_reported_and_held():
 
 def test_picture_shows_the_goal_from_above(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "disable")
-    env = table(num_envs=2, render_mode="rgb_array")
+    env = table(num_envs=2)
     tasks = np.array([layout(0, [0.85, y], [0.5, 0.0]) for y in (-0.4, 0.4)])
-    env.reset(seed=0, options={"task": tasks})
-    rows, columns = zip(*(np.nonzero((f == GREEN).all(-1)) for f in env.render()), strict=True)
+    env.reset(seed=0, task=tasks)
+    rows, columns = zip(
+        *(np.nonzero((f == GREEN).all(-1)) for f in (env.draw(0), env.draw(1))), strict=True
+    )
     assert rows[0].mean() > 120 > rows[1].mean()
     assert columns[0].mean() == pytest.approx(columns[1].mean(), abs=1) and columns[0].mean() > 200
 

@@ -1,8 +1,8 @@
 import mujoco
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.mujoco.dynamics import FIELDS, RandomDynamics
 from metarl_cli.envs.mujoco.physics import Physics
 from metarl_cli.envs.mujoco.robots import compile_model, find_robot
@@ -29,8 +29,10 @@ BOX_AND_WHEEL = """
 
 
 def simulations(num_envs, bases=DOUBLING, xml=BOX_AND_WHEEL):
-    physics = Physics(mujoco.MjModel.from_xml_string(xml), num_envs, 1)
-    return physics, RandomDynamics(physics, exponent_range=[-3.0, 3.0], bases=bases)
+    model = mujoco.MjModel.from_xml_string(xml)
+    dynamics = RandomDynamics(model, exponent_range=[-3.0, 3.0], bases=bases)
+    physics = Physics(model, num_envs, 1)
+    return physics, dynamics, dynamics.of(physics)
 
 
 def exponents(dynamics, num_envs, **chosen):
@@ -43,8 +45,8 @@ def exponents(dynamics, num_envs, **chosen):
 
 def velocities_after_one_step(parameter, *, force=0.0, rate=0.0):
     """Push the box, or let the wheel turn: velocities `[2, 3]`, nominal and with one doubled."""
-    physics, dynamics = simulations(2)
-    dynamics.apply(exponents(dynamics, 2, **{parameter: 1.0}), np.arange(2))
+    physics, dynamics, applied = simulations(2)
+    applied.apply(exponents(dynamics, 2, **{parameter: 1.0}), np.arange(2))
     physics.reset(np.arange(2))
     physics.step(None, 200)  # the box comes to rest on the ground
     physics.qvel[:, 2], physics.ctrl[:, 0] = rate, force
@@ -53,7 +55,7 @@ def velocities_after_one_step(parameter, *, force=0.0, rate=0.0):
 
 
 def test_entries_that_are_zero_are_no_part_of_the_task():
-    _, dynamics = simulations(1)
+    _, dynamics, _ = simulations(1)
     assert dynamics.task_names == (
         "body_mass_box",
         "body_mass_wheel",
@@ -65,8 +67,8 @@ def test_entries_that_are_zero_are_no_part_of_the_task():
 
 
 def test_doubled_mass_is_that_of_one_body_in_one_simulation():
-    physics, dynamics = simulations(3)
-    dynamics.apply(exponents(dynamics, 3, body_mass_box=1.0), np.arange(3))
+    physics, dynamics, applied = simulations(3)
+    applied.apply(exponents(dynamics, 3, body_mass_box=1.0), np.arange(3))
     masses = physics.batch.expanded("body_mass")
     np.testing.assert_array_equal(masses, [[0, 2, 1], [0, 2, 1], [0, 4, 1]])
     np.testing.assert_array_equal(physics.batch.expanded("geom_friction")[:, 1, 0], 0.1)
@@ -100,9 +102,9 @@ def test_inertia_and_damping_slow_what_turns():
 def test_what_mujoco_derives_from_the_parameters_follows_them():
     model = compile_model(find_robot("hopper_params"))
     physics = Physics(model, 2, 1)
-    dynamics = RandomDynamics(physics, exponent_range=[-3.0, 3.0], bases=DOUBLING)
+    dynamics = RandomDynamics(model, exponent_range=[-3.0, 3.0], bases=DOUBLING)
     uniform = np.random.default_rng(0).random((2, len(dynamics.task_names)))
-    dynamics.apply(dynamics.tasks_from_uniform(uniform), np.arange(2))
+    dynamics.of(physics).apply(dynamics.tasks_from_uniform(uniform), np.arange(2))
     ours = physics.batch.get_model(1)
     for field in FIELDS:
         getattr(model, field)[:] = getattr(ours, field)
@@ -113,19 +115,20 @@ def test_what_mujoco_derives_from_the_parameters_follows_them():
 
 def test_only_simulations_whose_task_changed_are_computed_anew():
     class Spy:
-        def __init__(self):
-            self.rows = []
+        def __init__(self, batch):
+            self.nsim, self.expand, self.rows = batch.nsim, batch.expand, []
 
         def set_const(self, rows):
             self.rows.append(rows.tolist())
 
-    _, dynamics = simulations(3)
+    physics, dynamics, _ = simulations(3)
     values = exponents(dynamics, 3)
-    dynamics._batch = spy = Spy()
-    dynamics.apply(values, np.arange(3))
-    dynamics.apply(values, np.arange(3))
+    physics.batch = spy = Spy(physics.batch)
+    applied = dynamics.of(physics)
+    applied.apply(values, np.arange(3))
+    applied.apply(values, np.arange(3))
     values[1, 0] = 1.0
-    dynamics.apply(values[1:], np.array([1, 2]))
+    applied.apply(values[1:], np.array([1, 2]))
     assert spy.rows == [[0, 1, 2], [1]]
 
 
@@ -134,10 +137,10 @@ def test_every_parameter_of_the_robot_varies(name, size):
     # bodies + 3 axes each + 3 coefficients of each geom and the floor + hinges
     links, hinges = {"walker_params": (7, 6), "hopper_params": (4, 3)}[name]
     assert size == links + 3 * links + 3 * (links + 1) + hinges
-    env = make_vector_env(name=name, num_envs=300)
+    env = batch_of(name=name, num_envs=300)
     env.reset(seed=0)
     assert env.tasks.shape == (300, size) and np.abs(env.tasks).max() <= 3
-    model, batch = env._physics.model, env._physics.batch
+    model, batch = env.physics.model, env.physics.batch
     for field, most in (*dict.fromkeys(FIELDS[:3], 1.5**3).items(), ("dof_damping", 1.3**3)):
         nominal = getattr(model, field)
         values = batch.expanded(field)
@@ -148,26 +151,26 @@ def test_every_parameter_of_the_robot_varies(name, size):
 
 
 def test_dynamics_last_until_the_task_changes():
-    env = make_vector_env(name="hopper_params", num_envs=2)
-    first = env.sample_tasks(2, np.random.default_rng(0))
-    env.reset(seed=0, options={"task": first})
-    masses = env._physics.batch.expanded("body_mass").copy()
+    env = batch_of(name="hopper_params", num_envs=2)
+    first = env.family.sample_tasks(2, np.random.default_rng(0))
+    env.reset(seed=0, task=first)
+    masses = env.physics.batch.expanded("body_mass").copy()
     for _ in range(5):
         env.step(np.zeros((2, 3)))
     env.reset()
-    np.testing.assert_array_equal(env._physics.batch.expanded("body_mass"), masses)
-    env.reset(options={"task": np.stack([first[1], first[1]])})
-    np.testing.assert_array_equal(env._physics.batch.expanded("body_mass"), masses[[1, 1]])
+    np.testing.assert_array_equal(env.physics.batch.expanded("body_mass"), masses)
+    env.reset(task=np.stack([first[1], first[1]]))
+    np.testing.assert_array_equal(env.physics.batch.expanded("body_mass"), masses[[1, 1]])
 
 
 def test_exponents_of_zero_are_the_robot_as_it_is():
-    varied = make_vector_env(name="walker_params", num_envs=1)
-    fixed = make_vector_env(name="walker_params", num_envs=1, dynamics=None)
+    varied = batch_of(name="walker_params", num_envs=1)
+    fixed = batch_of(name="walker_params", num_envs=1, dynamics=None)
     assert fixed.tasks.shape == (1, 0)
-    varied.reset(seed=0, options={"task": np.zeros(58)}), fixed.reset(seed=0)
+    varied.reset(seed=0, task=np.zeros(58)), fixed.reset(seed=0)
     for env in (varied, fixed):
-        env._qpos[:] = varied._physics.model.qpos0 + 0.01
-        env._qvel[:] = 0.1
+        env.qpos[:] = varied.physics.model.qpos0 + 0.01
+        env.qvel[:] = 0.1
     for action in np.random.default_rng(0).uniform(-1, 1, (20, 1, 6)):
         ours, theirs = varied.step(action), fixed.step(action)
         np.testing.assert_array_equal(ours[0], theirs[0])
@@ -176,14 +179,17 @@ def test_exponents_of_zero_are_the_robot_as_it_is():
 
 def test_objective_and_dynamics_share_the_task():
     objective = {"objective._target_": "metarl_cli.envs.mujoco.objectives.Direction"}
-    env = make_vector_env(name="walker_params", num_envs=2, **objective)
-    assert env.task_names[:2] == ("direction", "body_mass_torso") and env.all_tasks is None
-    env.reset(seed=0, options={"task": np.r_[-1.0, 1.0, np.zeros(57)]})
+    env = batch_of(name="walker_params", num_envs=2, **objective)
+    assert (
+        env.family.task_names[:2] == ("direction", "body_mass_torso")
+        and env.family.all_tasks is None
+    )
+    env.reset(seed=0, task=np.r_[-1.0, 1.0, np.zeros(57)])
     *_, info = env.step(np.zeros((2, 6)))
     np.testing.assert_array_equal(info["reward_goal"], -info["velocity"])
-    factors = env._physics.batch.expanded("body_mass")[:, 1:] / env._physics.model.body_mass[1:]
+    factors = env.physics.batch.expanded("body_mass")[:, 1:] / env.physics.model.body_mass[1:]
     np.testing.assert_allclose(factors, [[1.5, 1, 1, 1, 1, 1, 1]] * 2)
-    tasks = env.sample_tasks(100, np.random.default_rng(0))
+    tasks = env.family.sample_tasks(100, np.random.default_rng(0))
     assert set(tasks[:, 0]) == {-1.0, 1.0} and len(set(tasks[:, 1])) == 100
 
 
@@ -202,5 +208,5 @@ def test_unknown_field_is_named():
 )
 def test_arguments_out_of_range_are_named(settings, message):
     with pytest.raises(Exception) as error:
-        make_vector_env(name="walker_params", num_envs=1, **settings)
+        batch_of(name="walker_params", num_envs=1, **settings)
     assert message in str(error.value) and "\n" not in str(error.value)

@@ -3,8 +3,8 @@
 import mujoco
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.core.paths import conf_dir
 from metarl_cli.envs.mujoco.center_of_mass import SpatialCenterOfMass
 from metarl_cli.envs.mujoco.health import Healthy
@@ -27,7 +27,7 @@ MAML_ANTS = ["ant_vel_maml", "ant_dir_maml"]
 
 
 def make(name, num_envs=2, **settings):
-    return make_vector_env(name=name, num_envs=num_envs, **settings)
+    return batch_of(name=name, num_envs=num_envs, **settings)
 
 
 def still(position):
@@ -116,10 +116,12 @@ def test_mean_reward_at_rest_is_the_integral_over_tasks(objective, expected):
 def test_without_actions_robots_get_nearly_what_rest_is_worth(name, settings, num_steps):
     env = make(name, num_envs=10, **settings)
     uniform = np.tile((np.arange(10)[:, None] + 0.5) / 10, (1, env.tasks.shape[1]))
-    env.reset(seed=0, options={"task": env._tasks_from_uniform(uniform)})
-    idle = np.zeros((10, env.single_action_space.shape[0]))
+    env.reset(seed=0, task=env.family.tasks_from_uniform(uniform))
+    idle = np.zeros((10, env.family.action_space.shape[0]))
     per_step = np.mean([env.step(idle)[1] for _ in range(num_steps)])
-    assert env.horizon * per_step == pytest.approx(env.anchors()["at_rest"][0], rel=0.05)
+    assert env.family.horizon * per_step == pytest.approx(
+        env.family.anchors()["at_rest"][0], rel=0.05
+    )
 
 
 def test_health_by_hand():
@@ -133,7 +135,7 @@ def test_health_by_hand():
 def test_ant_that_is_too_high_has_ended_its_episode():
     env = make("ant_dir")
     env.reset(seed=0)
-    env._qpos[1, 2] = 1.5
+    env.qpos[1, 2] = 1.5
     _, reward, terminated, truncated, info = env.step(np.zeros((2, 8)))
     assert terminated.tolist() == [False, True] and not truncated.any()
     assert info["reward_healthy"].tolist() == [1.0, 0.0]
@@ -143,24 +145,24 @@ def test_ant_that_is_too_high_has_ended_its_episode():
 def test_ant_goal_goes_on_after_a_fall():
     env = make("ant_goal")
     env.reset(seed=0)
-    env._qpos[1, 2] = 1.5
+    env.qpos[1, 2] = 1.5
     assert not env.step(np.zeros((2, 8)))[2].any()
 
 
 @pytest.mark.parametrize("name", MAML_ANTS)
 def test_rllab_ant_starts_crouched_and_sees_its_rotation_and_center_of_mass(name):
     env = make(name, num_envs=3)
-    obs, _ = env.reset(seed=0, options={"task": env.env_spec.task.high})
+    obs, _ = env.reset(seed=0, task=env.family.task_space.high)
     crouched = [0, 0, 0.55, 1, 0, 0, 0, 0, 1, 0, -1, 0, -1, 0, 1]
-    np.testing.assert_allclose(env._qpos, np.tile(crouched, (3, 1)), atol=0.05)
+    np.testing.assert_allclose(env.qpos, np.tile(crouched, (3, 1)), atol=0.05)
     model = compile_model(find_robot("ant_maml"))
-    assert model.opt.timestep == 0.02 and env._frame_skip == 1
+    assert model.opt.timestep == 0.02 and env.family.frame_skip == 1
     rng = np.random.default_rng(0)
     for _ in range(20):
         action = rng.uniform(-1, 1, (3, 8))
         obs, reward, terminated, _, info = env.step(action)
         data = mujoco.MjData(model)
-        data.qpos[:], data.qvel[:] = env._qpos[2], env._qvel[2]
+        data.qpos[:], data.qvel[:] = env.qpos[2], env.qvel[2]
         mujoco.mj_forward(model, data)
         mujoco.mj_subtreeVel(model, data)
         parts = [data.qpos, data.qvel, data.xmat[1], data.subtree_com[1]]
@@ -204,9 +206,9 @@ def test_walkers_with_random_dynamics_have_a_coarse_timestep_and_unequal_feet():
 def test_humanoid_actions_stand_for_its_whole_range_of_controls():
     env = make("humanoid_dir")
     env.reset(seed=0)
-    assert env.single_action_space.high.tolist() == [1.0] * 17
+    assert env.family.action_space.high.tolist() == [1.0] * 17
     *_, info = env.step(np.full((2, 17), 9.0))
-    np.testing.assert_allclose(env._physics.ctrl, 0.4)
+    np.testing.assert_allclose(env.physics.ctrl, 0.4)
     np.testing.assert_allclose(info["reward_control"], -0.1 * 17 * 0.4**2)
 
 
@@ -214,10 +216,10 @@ def test_humanoid_actions_stand_for_its_whole_range_of_controls():
 def test_reset_noise_of_positions_is_bounded(name, bound):
     env = make(name, num_envs=500)
     env.reset(seed=0)
-    offset = np.abs(env._qpos - env._robot.start_pose)
+    offset = np.abs(env.qpos - env.family.robot.start_pose)
     assert 0.98 * bound < offset.max() <= bound
     if name == "humanoid_dir":
-        assert 0.98 * bound < np.abs(env._qvel).max() <= bound
+        assert 0.98 * bound < np.abs(env.qvel).max() <= bound
 
 
 def test_reset_noise_of_velocities_is_normal_or_uniform_but_not_both():
@@ -228,7 +230,7 @@ def test_reset_noise_of_velocities_is_normal_or_uniform_but_not_both():
 def test_observation_shows_the_place_only_where_the_task_needs_it():
     sizes = {"ant_dir": 27, "ant_goal": 29, "ant_dir_maml": 41, "humanoid_dir": 270}
     for name, size in sizes.items():
-        assert make(name).single_observation_space.shape == (size,)
+        assert make(name).family.observation_space.shape == (size,)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ def run_with_random_actions(env, num_steps):
     """Whole-range random actions; rows begin again when their episode ends."""
     env.reset(seed=0)
     rng = np.random.default_rng(0)
-    low, high = env.single_action_space.low, env.single_action_space.high
+    low, high = env.family.action_space.low, env.family.action_space.high
     unstable = 0
     for _ in range(num_steps):
         actions = rng.uniform(low, high, (env.num_envs, len(low)))
@@ -271,7 +273,7 @@ def run_with_random_actions(env, num_steps):
         unstable += info["unstable"].sum()
         ended = terminated | truncated
         if ended.any():
-            env.reset(options={"reset_mask": ended})
+            env.reset(mask=ended)
     return unstable
 
 
@@ -297,8 +299,8 @@ def test_injected_blow_up_is_caught_counted_and_truncated(
     monkeypatch.chdir(tmp_path)
     env = make(name, num_envs=3)
     before, _ = env.reset(seed=0)
-    env._physics.qvel[1] = speed
-    idle = np.zeros((3, env.single_action_space.shape[0]))
+    env.physics.qvel[1] = speed
+    idle = np.zeros((3, env.family.action_space.shape[0]))
     obs, reward, terminated, truncated, info = env.step(idle)
     assert info["unstable"].tolist() == [False, True, False]
     assert truncated.tolist() == [False, True, False] and not terminated[1]
@@ -307,7 +309,7 @@ def test_injected_blow_up_is_caught_counted_and_truncated(
     assert reward[1] == 0.0 and np.isfinite(obs).all()
     *_, info = env.step(idle)
     assert not info["unstable"].any()
-    env.reset(options={"reset_mask": np.array([False, True, False])})
+    env.reset(mask=np.array([False, True, False]))
     _, reward, _, _, info = env.step(idle)
     assert not info["unstable"].any()
     assert not list(tmp_path.iterdir()), "MuJoCo wrote its log file"

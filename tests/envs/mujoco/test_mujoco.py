@@ -2,33 +2,33 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from helpers import batch_of
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.mujoco.objectives import Direction, Motion, Velocity
 from metarl_cli.envs.mujoco.robots import compile_model, find_robot
 
 
 def cheetah(name="cheetah_vel", num_envs=2, **settings):
-    return make_vector_env(name=name, num_envs=num_envs, **settings)
+    return batch_of(name=name, num_envs=num_envs, **settings)
 
 
 def set_state(env, row, qpos, qvel):
     """Put a row where a test wants it."""
-    env._qpos[row], env._qvel[row] = qpos, qvel
+    env.qpos[row], env.qvel[row] = qpos, qvel
 
 
 def test_physics_is_gymnasiums_half_cheetah():
     ours = cheetah("cheetah_dir", num_envs=1)
     theirs = gymnasium.make("HalfCheetah-v5").unwrapped
     theirs.reset(seed=0)
-    ours.reset(seed=0, options={"task": [1.0]})
+    ours.reset(seed=0, task=[1.0])
     set_state(ours, 0, theirs.data.qpos, theirs.data.qvel)
     rng = np.random.default_rng(0)
     for _ in range(200):
         action = rng.uniform(-1, 1, 6)
         expected, *_, terms = theirs.step(action)
         obs, reward, *_, info = ours.step(action[None])
-        positions_velocities = np.concatenate([ours._qpos[0, 1:], ours._qvel[0]])
+        positions_velocities = np.concatenate([ours.qpos[0, 1:], ours.qvel[0]])
         np.testing.assert_allclose(positions_velocities, expected, atol=1e-9, rtol=0)
         np.testing.assert_array_equal(obs[0], positions_velocities.astype(np.float32))
         assert info["reward_goal"][0] == pytest.approx(terms["reward_forward"], abs=1e-9)
@@ -39,10 +39,10 @@ def test_physics_is_gymnasiums_half_cheetah():
 
 def test_center_of_mass_is_that_of_the_state_after_the_step():
     env = cheetah("cheetah_vel_maml", num_envs=1)
-    env.reset(seed=3, options={"task": [1.0]})
+    env.reset(seed=3, task=[1.0])
     model = compile_model(find_robot("half_cheetah"))
     data = mujoco.MjData(model)
-    data.qpos[:], data.qvel[:] = env._qpos[0], env._qvel[0]
+    data.qpos[:], data.qvel[:] = env.qpos[0], env.qvel[0]
     rng = np.random.default_rng(1)
     for _ in range(50):
         action = rng.uniform(-1, 1, 6)
@@ -53,7 +53,7 @@ def test_center_of_mass_is_that_of_the_state_after_the_step():
         probe.qpos[:], probe.qvel[:] = data.qpos, data.qvel
         mujoco.mj_forward(model, probe)
         mujoco.mj_subtreeVel(model, probe)
-        np.testing.assert_array_equal(env._qpos[0], data.qpos)
+        np.testing.assert_array_equal(env.qpos[0], data.qpos)
         np.testing.assert_allclose(obs[0, -3:], probe.subtree_com[1], atol=1e-6)
         speed = probe.subtree_linvel[1, 0]
         assert info["velocity"][0] == pytest.approx(speed, abs=1e-12)
@@ -66,7 +66,7 @@ def test_center_of_mass_is_current_after_reset():
     obs, _ = env.reset(seed=0)
     model = compile_model(find_robot("half_cheetah"))
     data = mujoco.MjData(model)
-    data.qpos[:] = env._qpos[1]
+    data.qpos[:] = env.qpos[1]
     mujoco.mj_forward(model, data)
     np.testing.assert_allclose(obs[1, -3:], data.subtree_com[1], atol=1e-6)
 
@@ -76,7 +76,7 @@ def test_simulation_that_blew_up_is_reported_and_held(name, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     env = cheetah(name, num_envs=3)
     before, _ = env.reset(seed=0)
-    env._qvel[1] = 1e8
+    env.qvel[1] = 1e8
     obs, reward, terminated, truncated, info = env.step(np.zeros((3, 6)))
     assert info["unstable"].tolist() == [False, True, False]
     assert truncated.tolist() == [False, True, False] and not terminated.any()
@@ -85,7 +85,7 @@ def test_simulation_that_blew_up_is_reported_and_held(name, tmp_path, monkeypatc
     obs, reward, _, truncated, info = env.step(np.zeros((3, 6)))
     np.testing.assert_array_equal(obs[1], before[1])
     assert reward[1] == 0.0 and not truncated[1] and not info["unstable"].any()
-    env.reset(options={"reset_mask": np.array([False, True, False])})
+    env.reset(mask=np.array([False, True, False]))
     _, reward, _, _, info = env.step(np.zeros((3, 6)))
     assert reward[1] != 0.0 and not info["unstable"].any()
     assert not list(tmp_path.iterdir()), "MuJoCo wrote its log file"
@@ -104,10 +104,10 @@ def test_reset_noise_has_the_documented_size(name):
     env = cheetah(name, num_envs=2000)
     env.reset(seed=0)
     if name == "cheetah_vel":
-        assert 0.099 < np.abs(env._qpos).max() < 0.1
+        assert 0.099 < np.abs(env.qpos).max() < 0.1
     else:
-        assert env._qpos.std() == pytest.approx(0.01, rel=0.02)
-    assert env._qvel.std() == pytest.approx(0.1, rel=0.02)
+        assert env.qpos.std() == pytest.approx(0.01, rel=0.02)
+    assert env.qvel.std() == pytest.approx(0.1, rel=0.02)
 
 
 def test_objectives_by_hand():

@@ -9,7 +9,7 @@ import pytest
 
 from metarl_cli.envs.mujoco.contact import ContactCost
 from metarl_cli.envs.mujoco.health import Healthy
-from metarl_cli.envs.mujoco.locomotion import MujocoTaskEnv
+from metarl_cli.envs.mujoco.locomotion import Locomotion
 from metarl_cli.envs.mujoco.objectives import Direction, Forward, Heading
 
 NUM_STEPS = 1000
@@ -33,7 +33,7 @@ class Case:
     theirs: dict = field(default_factory=dict)
 
     def ours(self, **settings):
-        return MujocoTaskEnv(
+        return Locomotion(
             robot=self.robot,
             objective=self.objective,
             frame_skip=self.frame_skip,
@@ -42,9 +42,8 @@ class Case:
             velocity=self.velocity,
             observation=self.observation,
             reset_noise={"position": "uniform", "position_scale": 0.1, "velocity_std": 0.1},
-            num_envs=1,
             **settings,
-        )
+        ).batch(1)
 
 
 def standing(low, high, pitch=None, limit=None, bonus=1.0):
@@ -108,16 +107,16 @@ CASES = [
 def begin_together(ours, theirs, seed=0):
     """Put gymnasium's environment in our start state, solver included."""
     ours.reset(seed=seed)
-    ours._physics.batch.forward()
+    ours.physics.batch.forward()
     theirs.reset(seed=0)
     mujoco.mj_resetData(theirs.model, theirs.data)
-    theirs.set_state(ours._qpos[0].copy(), ours._qvel[0].copy())
+    theirs.set_state(ours.qpos[0].copy(), ours.qvel[0].copy())
 
 
 def observed(env):
     """The observation before it is rounded to 32 bits."""
-    parts = [part[0] for part in env._robot._parts]
-    clipped = env._robot._clipped
+    parts = [part[0] for part in env.robots.parts]
+    clipped = env.robots.clipped
     return np.concatenate(
         [np.clip(p, -10, 10) if c else p for p, c in zip(parts, clipped, strict=True)]
     )
@@ -128,7 +127,7 @@ def observed(env):
 def test_steps_are_those_of_gymnasium(case, num_steps):
     ours, theirs = case.ours(), gymnasium.make(case.id, **case.theirs).unwrapped
     healthy = None if case.healthy is None else Healthy(**case.healthy)
-    ours.reset(options={"task": np.array(case.task)})
+    ours.reset(task=np.array(case.task))
     begin_together(ours, theirs)
     rng = np.random.default_rng(0)
     scale = theirs.model.actuator_ctrlrange[:, 1]
@@ -141,7 +140,7 @@ def test_steps_are_those_of_gymnasium(case, num_steps):
         assert info["reward_goal"][0] == pytest.approx(terms["reward_forward"], abs=1e-9)
         assert info["reward_control"][0] == pytest.approx(terms["reward_ctrl"], abs=1e-9)
         if healthy is not None:
-            bonus = healthy.bonus * ours._robot.standing(healthy)[0]
+            bonus = healthy.bonus * ours.robots.standing(healthy)[0]
             assert bonus == pytest.approx(terms["reward_survive"], abs=1e-9)
 
 
@@ -174,10 +173,10 @@ def test_contact_cost_is_gymnasiums_in_the_state_after_the_step(case, cost):
     rng = np.random.default_rng(0)
     costs = []
     for _ in range(100):
-        action = rng.uniform(-1, 1, ours.action_space.shape[1])
+        action = rng.uniform(-1, 1, ours.family.action_space.shape[0])
         _, _, _, _, info = ours.step(action[None])
-        theirs.data.qpos[:], theirs.data.qvel[:] = ours._qpos[0], ours._qvel[0]
-        theirs.data.ctrl[:] = ours._physics.ctrl[0]
+        theirs.data.qpos[:], theirs.data.qvel[:] = ours.qpos[0], ours.qvel[0]
+        theirs.data.ctrl[:] = ours.physics.ctrl[0]
         mujoco.mj_forward(theirs.model, theirs.data)
         mujoco.mj_rnePostConstraint(theirs.model, theirs.data)
         costs.append(theirs.contact_cost)
@@ -187,7 +186,7 @@ def test_contact_cost_is_gymnasiums_in_the_state_after_the_step(case, cost):
 
 def test_contact_cost_of_weight_zero_is_no_cost():
     none = {"weight": 0.0, "force_limit": 1.0, "cost_limit": None}
-    assert "reward_contact" not in CASES[3].ours(contact_cost=none).info_keys
+    assert "reward_contact" not in CASES[3].ours(contact_cost=none).family.info_keys
 
 
 def test_contact_cost_by_hand():

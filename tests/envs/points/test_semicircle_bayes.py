@@ -50,16 +50,17 @@ def test_what_a_goal_pays_on_the_other_places():
 
 
 def test_the_true_goal_is_never_ruled_out_and_is_found_by_who_stands_near_it():
-    env = PointSemicircle(
-        circle_radius=1.0, goal_radius=0.2, max_step=0.1, dense=False, horizon=60, num_envs=300
+    family = PointSemicircle(
+        circle_radius=1.0, goal_radius=0.2, max_step=0.1, dense=False, horizon=60
     )
+    env = family.batch(300)
     rng, positions, rewards = np.random.default_rng(0), [], []
     env.reset(seed=0)
-    hidden = env.hidden_goal()
+    hidden = env.family.hidden_goal()
     target = on_circle(np.pi * rng.random(env.num_envs))  # half go there, half to the goal
     target[::2] = hidden.place(env.tasks[::2])
     position = np.zeros_like(target)
-    for _ in range(env.horizon):
+    for _ in range(env.family.horizon):
         wandering = 10 * (target - position) + rng.normal(size=target.shape)
         position, reward, *_ = env.step(wandering)
         positions.append(position)
@@ -83,5 +84,5 @@ def test_moves_cross_each_goal_from_both_sides():
 
 def test_dense_rewards_hide_nothing():
     settings = {"circle_radius": 1.0, "goal_radius": 0.2, "max_step": 0.1, "horizon": 2}
-    env = PointSemicircle(**settings, dense=True, num_envs=1)
-    assert isinstance(env, HidesGoal) and env.hidden_goal() is None
+    family = PointSemicircle(**settings, dense=True)
+    assert isinstance(family, HidesGoal) and family.hidden_goal() is None

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers import batch_of
 from torch import nn
 
-from metarl_cli.commands.make import make_vector_env
 from metarl_cli.envs.raycast.scene import clearance
 from metarl_cli.envs.sign.sign import END, FORWARD, LEFT, OBJECTS, RIGHT, WALLS
 
@@ -17,21 +17,21 @@ EAST, NORTH = 0.0, np.pi / 2
 
 
 def make(num_envs, **settings):
-    return make_vector_env(name="sign_nav", num_envs=num_envs, **settings)
+    return batch_of(name="sign_nav", num_envs=num_envs, **settings)
 
 
 def started(poses, colours, instructions, **settings):
     """Environments put at poses `[B, 3]`, each with its colour and instruction."""
     env = make(len(poses), **settings)
-    env.reset(seed=0, options={"task": np.array(colours, float)[:, None]})
-    env._pose[:], env._instruction[:] = poses, instructions
+    env.reset(seed=0, task=np.array(colours, float)[:, None])
+    env.pose[:], env.instruction[:] = poses, instructions
     return env
 
 
 def furnish(env):
     """Let pictures follow tasks and headings that a test has changed."""
-    env._boxes.table[:] = env._furniture(np.arange(env.num_envs)).table
-    env._moved[:] = True
+    env.boxes.table[:] = env.furniture(np.arange(env.num_envs)).table
+    env.moved[:] = True
 
 
 def test_right_object_is_plus_one_every_other_minus_one():
@@ -66,7 +66,7 @@ def test_turns_are_45_degrees_and_steps_70_centimetres():
     env.step(np.full(3, FORWARD))
     half = 0.7 * np.sqrt(0.5)
     expected = [[4.5 + half, 5 - half], [4.5 + half, 5 + half], [5.9, 5]]  # z points south
-    np.testing.assert_allclose(env._pose[:, :2], expected)
+    np.testing.assert_allclose(env.pose[:, :2], expected)
 
 
 def test_walls_stop_the_agent_and_openings_let_it_through():
@@ -74,7 +74,7 @@ def test_walls_stop_the_agent_and_openings_let_it_through():
     poses = [[7, 6, south], [3, 6, south], [5.5, 10, EAST], [9, 8, NORTH], [5.65, 6.2, south]]
     env = started(poses, [RED] * 5, [BOX] * 5, **TINY)
     env.step(np.full(5, FORWARD))
-    moved = np.hypot(*(env._pose[:, :2] - np.array(poses)[:, :2]).T)
+    moved = np.hypot(*(env.pose[:, :2] - np.array(poses)[:, :2]).T)
     # 7: the wall between; 3: the opening; 5.5: no wall between the lower rooms; 8 - .7 is .55 off
     # the wall; 5.65 would be .35 off the wall's end at (6, 6.75)
     np.testing.assert_allclose(moved, [0, 0.7, 0.7, 0.7, 0], atol=1e-12)
@@ -83,19 +83,19 @@ def test_walls_stop_the_agent_and_openings_let_it_through():
 def test_starts_are_those_of_miniworld():
     env = make(2000, **TINY)
     obs, _ = env.reset(seed=0)
-    low, high = env._pose.min(axis=0), env._pose.max(axis=0)
+    low, high = env.pose.min(axis=0), env.pose.max(axis=0)
     np.testing.assert_allclose(low, [3.6, 3.6, -np.pi], atol=0.02)
     np.testing.assert_allclose(high, [5.4, 6.4, np.pi], atol=0.02)
     assert 0.45 < obs["instruction"].mean() < 0.55
     assert abs(env.tasks.mean() - 1) < 0.06
     _, *_ = env.reset()
-    assert not np.array_equal(obs["instruction"], env._instruction)
+    assert not np.array_equal(obs["instruction"], env.instruction)
 
 
 def test_only_the_sign_shows_the_colour():
     poses = [[4.5, 4, NORTH]] * 3 + [[4, 10, EAST]] * 3
     env = started(poses, [BLUE, RED, GREEN] * 2, [BOX] * 6)
-    env._object_heading[:] = 0.3
+    env.object_heading[:] = 0.3
     furnish(env)
     image = env.step(np.full(6, FORWARD))[0]["image"].astype(int)
     np.testing.assert_array_equal(image[0], image[1])
@@ -105,12 +105,12 @@ def test_only_the_sign_shows_the_colour():
 
 
 def test_anchors_need_enough_steps():
-    assert make(1).anchors() == {
+    assert make(1).family.anchors() == {
         "end_at_once": (0.0,),
         "blind_guess": (pytest.approx(-1 / 3),),
         "oracle": (1.0,),
     }
-    assert make(1, horizon=5).anchors() == {"end_at_once": (0.0,)}
+    assert make(1, horizon=5).family.anchors() == {"end_at_once": (0.0,)}
 
 
 def routes(poses, goals, radius, avoid, length=24):
@@ -193,19 +193,19 @@ def objects_to_avoid(num):
 
 def walk_to_objects(env, colours):
     """Go to the objects of the instruction in `colours` `[B]`; returns `[B]`."""
-    goals, others = OBJECTS[env._instruction, colours], objects_to_avoid(env.num_envs)
-    others[np.arange(env.num_envs), 3 * env._instruction + colours, 2] = 0.0
-    plans = routes(env._pose, goals, TOUCH[env._instruction] - 1e-6, others)
-    return sum(env.step(action)[1] for action in plans.T[: env.horizon])
+    goals, others = OBJECTS[env.instruction, colours], objects_to_avoid(env.num_envs)
+    others[np.arange(env.num_envs), 3 * env.instruction + colours, 2] = 0.0
+    plans = routes(env.pose, goals, TOUCH[env.instruction] - 1e-6, others)
+    return sum(env.step(action)[1] for action in plans.T[: env.family.horizon])
 
 
 def test_oracle_always_gets_one():
     env = make(900, **TINY)
-    env.reset(seed=5, options={"task": np.repeat([BLUE, RED, GREEN], 300)[:, None]})
+    env.reset(seed=5, task=np.repeat([BLUE, RED, GREEN], 300)[:, None])
     colours = env.tasks[:, 0].astype(int)
-    combinations = set(zip(colours.tolist(), env._instruction.tolist(), strict=True))
+    combinations = set(zip(colours.tolist(), env.instruction.tolist(), strict=True))
     assert len(combinations) == 6
-    assert (walk_to_objects(env, colours) == env.anchors()["oracle"]).all()
+    assert (walk_to_objects(env, colours) == env.family.anchors()["oracle"]).all()
 
 
 def test_no_way_is_longer_than_the_anchors_allow_for():
@@ -217,7 +217,7 @@ def test_no_way_is_longer_than_the_anchors_allow_for():
             pose = np.array([3.6 + 1.8 * x, 3.6 + 2.8 * z, np.pi / 16 * heading])
             way = _shortest(pose, OBJECTS[shape, colour], TOUCH[shape] - 1e-6, others)
             longest = max(longest, len(way))
-    assert 12 <= longest <= make(1)._longest_way() <= 20
+    assert 12 <= longest <= make(1).family.longest_way() <= 20
 
 
 def test_blind_guess_loses_a_third():
@@ -226,17 +226,17 @@ def test_blind_guess_loses_a_third():
     guesses = np.random.default_rng(0).integers(0, 3, 3000)
     returns = walk_to_objects(env, guesses)
     assert set(returns) == {-1.0, 1.0}
-    assert abs(returns.mean() - env.anchors()["blind_guess"][0]) < 0.05
+    assert abs(returns.mean() - env.family.anchors()["blind_guess"][0]) < 0.05
 
 
 def read(env):
     """The colour whose sign alone gives the image that is seen, per row; -1 if several do."""
-    seen, tasks = env._observe()["image"].copy(), env.tasks.copy()
+    seen, tasks = env.observe()["image"].copy(), env.tasks.copy()
     same = np.zeros((env.num_envs, 3), bool)
     for colour in range(3):
         env.tasks[:] = colour
         furnish(env)
-        same[:, colour] = (env._observe()["image"] == seen).all(axis=(1, 2, 3))
+        same[:, colour] = (env.observe()["image"] == seen).all(axis=(1, 2, 3))
     env.tasks[:] = tasks
     furnish(env)
     return np.where(same.sum(axis=1) == 1, same.argmax(axis=1), -1)
@@ -245,12 +245,12 @@ def read(env):
 def test_a_reader_explores_in_one_episode_and_succeeds_in_the_next():
     num = 30
     env = make(num)
-    env.reset(seed=3, options={"task": np.repeat([BLUE, RED, GREEN], 10)[:, None]})
+    env.reset(seed=3, task=np.repeat([BLUE, RED, GREEN], 10)[:, None])
     goals, radius = np.tile([5.0, 8.9], (num, 1)), np.full(num, 0.8)
-    plans = routes(env._pose, goals, radius, objects_to_avoid(num))
+    plans = routes(env.pose, goals, radius, objects_to_avoid(num))
     colours = np.full(num, -1)
-    for action in plans.T[: env.horizon]:
-        off = (env._pose[:, 2] + np.pi) % (2 * np.pi) - np.pi  # from east
+    for action in plans.T[: env.family.horizon]:
+        off = (env.pose[:, 2] + np.pi) % (2 * np.pi) - np.pi  # from east
         looks = (action == END) & (np.abs(off) <= np.pi / 8 + 1e-9)
         if looks.any():
             colours = np.where(looks & (colours < 0), read(env), colours)
@@ -263,10 +263,10 @@ def test_a_reader_explores_in_one_episode_and_succeeds_in_the_next():
 
 
 def test_picture_shows_map_and_view():
-    env = make(2, render_mode="rgb_array")
+    env = make(2)
     env.reset(seed=0)
     picture = env.draw(0)
-    np.testing.assert_array_equal(picture[2::4, -318::4], env._images[0])
+    np.testing.assert_array_equal(picture[2::4, -318::4], env.last_obs["image"][0])
     assert not np.array_equal(picture, env.draw(1))
 
 
@@ -286,8 +286,8 @@ def sign_images(num, seed):
     random = np.random.default_rng(seed)
     poses, colours = reading_poses(num, random), random.integers(0, 3, num)
     env = started(poses, colours, np.zeros(num, int))
-    env._moved[:] = True
-    image = torch.from_numpy(env._observe()["image"]).permute(0, 3, 1, 2).float() / 255 - 0.5
+    env.moved[:] = True
+    image = torch.from_numpy(env.observe()["image"]).permute(0, 3, 1, 2).float() / 255 - 0.5
     return image, torch.from_numpy(colours)
 
 

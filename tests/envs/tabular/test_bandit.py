@@ -7,7 +7,7 @@ MANY = 40_000
 
 
 def bandit(num_envs=1, num_arms=5, horizon=10):
-    return BernoulliBandit(num_arms=num_arms, horizon=horizon, num_envs=num_envs)
+    return BernoulliBandit(num_arms=num_arms, horizon=horizon).batch(num_envs)
 
 
 def mean_return(env, policy):
@@ -15,19 +15,19 @@ def mean_return(env, policy):
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     rows = np.arange(env.num_envs)
-    successes, failures = np.zeros((2, env.num_envs, env.env_spec.task.shape[0]))
-    for _ in range(env.horizon):
+    successes, failures = np.zeros((2, env.num_envs, env.family.task_space.shape[0]))
+    for _ in range(env.family.horizon):
         arms = policy(successes, failures, rng)
         _, reward, *_ = env.step(arms)
         successes[rows, arms] += reward
         failures[rows, arms] += 1 - reward
-    assert (successes + failures).sum() == env.num_envs * env.horizon
+    assert (successes + failures).sum() == env.num_envs * env.family.horizon
     return successes.sum() / env.num_envs
 
 
 def test_arms_pay_one_or_nothing_with_their_own_probability():
     env = bandit(num_envs=4000, num_arms=3)
-    env.reset(seed=0, options={"task": [0.0, 0.3, 1.0]})
+    env.reset(seed=0, task=[0.0, 0.3, 1.0])
     rewards = np.stack([env.step(np.full(4000, arm))[1] for arm in (0, 1, 2)])
     assert set(np.unique(rewards)) == {0.0, 1.0}
     assert (rewards[0] == 0).all() and (rewards[2] == 1).all()
@@ -36,7 +36,7 @@ def test_arms_pay_one_or_nothing_with_their_own_probability():
 
 def test_pulls_of_one_arm_are_independent():
     env = bandit(num_envs=4000, num_arms=1)
-    env.reset(seed=0, options={"task": [0.5]})
+    env.reset(seed=0, task=[0.5])
     first, second = (env.step(np.zeros(4000, int))[1] for _ in range(2))
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.05
 
@@ -74,7 +74,7 @@ def test_bayes_optimal_value_equals_plain_recursion_over_ordered_counts():
 
 
 def test_anchors_are_ordered_and_known_in_the_literature():
-    anchors = {policy: value for policy, (value,) in bandit().anchors().items()}
+    anchors = {policy: value for policy, (value,) in bandit().family.anchors().items()}
     assert list(anchors) == ["random", "greedy", "bayes_optimal", "oracle"]
     assert anchors == pytest.approx(
         {"random": 5.0, "greedy": 6.626, "bayes_optimal": 6.660, "oracle": 8.333}, abs=1e-3
@@ -96,7 +96,7 @@ def test_policies_score_what_their_anchors_say():
 
     for policy in (at_random, oracle, greedy):
         name = policy.__name__.removeprefix("at_")
-        (expected,) = env.anchors()[name]
+        (expected,) = env.family.anchors()[name]
         assert mean_return(env, policy) == pytest.approx(expected, abs=0.04), name
 
 
@@ -107,13 +107,13 @@ def test_bayes_optimal_policy_scores_what_its_anchor_says():
         """Leave the first arm once it has failed more often than it paid."""
         return (failures[:, 0] > successes[:, 0]).astype(int)
 
-    (expected,) = env.anchors()["bayes_optimal"]
+    (expected,) = env.family.anchors()["bayes_optimal"]
     assert mean_return(env, optimal) == pytest.approx(expected, abs=0.03)
 
 
 def test_arms_that_hardly_ever_pay_can_be_drawn():
     env = bandit(num_arms=4)
-    env.reset(seed=0, options={"task": [0.0, 1e-9, 1e-3, 1.0]})
+    env.reset(seed=0, task=[0.0, 1e-9, 1e-3, 1.0])
     assert np.ptp(env.draw()) > 50
 
 

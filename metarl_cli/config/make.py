@@ -1,0 +1,56 @@
+"""Environments by name: `conf/env/cheetah_vel.yaml` is "cheetah_vel".
+
+make_vector_env(name="cheetah_vel", num_envs=8, **{"objective.velocity_range": [0, 3]})
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from omegaconf import DictConfig
+
+from metarl_cli.config.build import build
+from metarl_cli.config.compose import compose
+from metarl_cli.envs.adapters.single import SingleEnv
+from metarl_cli.envs.adapters.vector import VectorEnv
+from metarl_cli.envs.base.batch import NumpyFamily
+
+
+def make_family(*, name: str, **settings: Any) -> NumpyFamily:
+    """Build a family; `settings` are dotted keys of `conf/env/<name>.yaml`."""
+    overrides = tuple(f"env.{key}={json.dumps(value)}" for key, value in settings.items())
+    return build(_settings(name, overrides))
+
+
+def make_env(
+    *, name: str, num_threads: int = 1, render_mode: str | None = None, **settings: Any
+) -> SingleEnv:
+    """Build one environment, as `gymnasium.make` does; `settings` are those of `make_family`."""
+    family = make_family(name=name, **settings)
+    return SingleEnv(family, threads=num_threads, render_mode=render_mode)
+
+
+def make_vector_env(
+    *,
+    name: str,
+    num_envs: int,
+    num_threads: int = 0,
+    render_mode: str | None = None,
+    autoreset_mode: str = "NextStep",
+    **settings: Any,
+) -> VectorEnv:
+    """Build many, as `gymnasium.make_vec` does; `settings` are those of `make_family`."""
+    return VectorEnv(
+        make_family(name=name, **settings),
+        num_envs,
+        threads=num_threads,
+        render_mode=render_mode,
+        autoreset_mode=autoreset_mode,
+    )
+
+
+@functools.lru_cache(maxsize=128)  # composing takes longer than building
+def _settings(name: str, overrides: tuple[str, ...]) -> DictConfig:
+    return compose(f"env/{name}", overrides).env

@@ -17,7 +17,8 @@ from metarl_cli.commands.listing import description
 from metarl_cli.config.build import flatten
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.reports.tables import reference_table
-from metarl_cli.runtime.runs import RunFolder
+from metarl_cli.runtime.find_runs import find_runs
+from metarl_cli.runtime.run_record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
@@ -46,16 +47,17 @@ def _options_table(group: str) -> str:
 
 def _runs_table() -> str:
     """Return the table of the reference runs, each with its changes of the environment."""
-    table = reference_table(REFERENCE)
-    for folder in sorted(REFERENCE.iterdir()):
-        if changes := _changes_of_environment(RunFolder(folder)):
-            table = table.replace(f"**{folder.name}**", f"**{folder.name}** ({changes})")
+    runs = sorted(find_runs(REFERENCE), key=lambda run: run.folder)
+    table = reference_table(runs)
+    for run in runs:
+        if changes := _changes_of_environment(run):
+            name = run.folder.name
+            table = table.replace(f"**{name}**", f"**{name}** ({changes})")
     return table
 
 
-def _changes_of_environment(run: RunFolder) -> str:
-    name = run.read_meta()["env"]
-    default = flatten(compose("train", [f"env={name}"]).env)
+def _changes_of_environment(run: RunRecord) -> str:
+    default = flatten(compose("train", [f"env={run.identity.env}"]).env)
     own = flatten(load_config(run).env)
     if own["tasks.mode"] == "fresh":
         del own["tasks.num_train"]  # without effect

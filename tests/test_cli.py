@@ -14,7 +14,6 @@ import pytest
 from omegaconf import DictConfig
 
 from metarl_cli.cli import main, report, rewrite_run_settings
-from metarl_cli.commands.listing import find_runs
 from metarl_cli.config.run import run_hydra
 from metarl_cli.config.schema import BenchConfig
 from metarl_cli.core.errors import NonFiniteError, UserError
@@ -173,13 +172,12 @@ def test_runs_are_listed_newest_first_with_their_last_evaluation(
     rows = [{"env_steps": 5, "eval/probe_0": -40.0, "eval/probe_1": -11.52}, {"env_steps": 9}]
     lines = [json.dumps(row) for row in rows]
     (tmp_path / "outputs/new/metrics.jsonl").write_text("\n".join(lines) + '\n{"torn')
-    new, old = find_runs(tmp_path / "outputs")
-    assert new["run"].endswith("new")
-    assert (new["env_steps"], new["last_eval"]) == (9, "-40.0 > -11.5")
-    assert "last_eval" not in old
     monkeypatch.chdir(tmp_path)
     assert main(["list", "runs"]) == 0
-    assert "outputs/new" in capsys.readouterr().out
+    new, old = capsys.readouterr().out.splitlines()[-2:]
+    facts = ["point_nav", "maml", "3", "finished"]
+    assert new.split() == ["outputs/new", *facts, "9", "-40.0", ">", "-11.5"]
+    assert old.split() == ["outputs/old", *facts]
 
 
 def sweep(codes: dict[int, int], ran: list[int]) -> int:

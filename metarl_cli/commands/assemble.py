@@ -15,7 +15,7 @@ from metarl_cli.core.types import Trajectory
 from metarl_cli.envs.base.family import TaskFamily
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
-from metarl_cli.runtime.evaluator import MetaTest, held_out_trials, meta_test
+from metarl_cli.runtime.evaluator import MetaTest, meta_test, meta_test_trials
 from metarl_cli.runtime.process import (
     choose_device,
     keep_freed_memory,
@@ -60,11 +60,11 @@ class Parts:
             self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
         )
 
-    def held_out_trials(self) -> Trajectory:
-        """One trial in each held-out task by the same protocol: `[T, N]`."""
+    def meta_test_trials(self) -> Trajectory:
+        """One trial in each test task by the same protocol: `[T, N]`."""
         seed = self.test_seed
         sampler = self._sampler(self.split.num("test"), 1, seed, record_info=True)
-        return held_out_trials(self.algorithm, sampler, episodes=self.adaptations, seed=seed)
+        return meta_test_trials(self.algorithm, sampler, episodes=self.adaptations, seed=seed)
 
     @property
     def adaptations(self) -> int:

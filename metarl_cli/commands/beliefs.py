@@ -15,13 +15,14 @@ from metarl_cli.core.protocols import Metrics
 from metarl_cli.envs.base.hidden_goal import HiddenGoal, HidesGoal
 from metarl_cli.reports.belief import TrialPicture, belief_figure
 from metarl_cli.runtime.beliefs import GoalBeliefs, goal_beliefs
+from metarl_cli.runtime.evaluation import task_in_words
 
 
 def require_drawable(parts: Parts, num: int) -> None:
-    """Raise a UserError if beliefs in `num` held-out tasks cannot be drawn."""
+    """Raise a UserError if beliefs in `num` test tasks cannot be drawn."""
     most = parts.cfg.env.tasks.num_test
     if num > most:
-        raise UserError(f"draw_beliefs: got {num}, but there are only {most} held-out tasks")
+        raise UserError(f"draw_beliefs: got {num}, but there are only {most} test tasks")
     if num:
         _hidden_goal(parts)
 
@@ -38,16 +39,18 @@ def _hidden_goal(parts: Parts) -> HiddenGoal:
 
 
 def beliefs_of(parts: Parts) -> GoalBeliefs:
-    """Run one trial in each held-out task and read the agent's beliefs."""
-    return goal_beliefs(parts.algorithm, _hidden_goal(parts), parts.held_out_trials())
+    """Run one trial in each test task and read the agent's beliefs."""
+    return goal_beliefs(parts.algorithm, _hidden_goal(parts), parts.meta_test_trials())
 
 
-def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str) -> None:
+def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str, parts: Parts) -> None:
     """Write `task_<i>.png` of the first `num` tasks, and say how good the beliefs are."""
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        same = parts.split.same_tasks
         for i in range(num):
-            belief_figure(_picture(beliefs, i, title), folder / f"task_{i}.png")
+            named = f"{title}, {task_in_words(i, same=same)}"
+            belief_figure(_picture(beliefs, i, named), folder / f"task_{i}.png")
     console = Console()
     console.print(f"Belief: {_verdict(beliefs.agreement())}.")
     console.print(f"{num} pictures of beliefs in {folder}", style="dim", soft_wrap=True)
@@ -72,7 +75,7 @@ def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
     goal = beliefs.hidden.place(beliefs.trial.step.task[0, task].cpu().numpy())
     x, y = goal.round(2)
     return TrialPicture(
-        title=f"{title}, held-out task {task}: goal ({x:g}, {y:g})",
+        title=f"{title}: goal ({x:g}, {y:g})",
         goal=goal,
         goals=beliefs.hidden.goals,
         cells=beliefs.hidden.cells,

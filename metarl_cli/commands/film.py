@@ -1,4 +1,4 @@
-"""`metarl film`: pictures of an agent's online episodes in one held-out task."""
+"""`metarl film`: pictures of an agent's online episodes in one test task."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from rich.console import Console
 
 from metarl_cli.commands.assemble import Parts
 from metarl_cli.commands.frozen import load_agent, settings_of
-from metarl_cli.commands.gallery import task_in_words
+from metarl_cli.commands.gallery import task_in_words as parameters_in_words
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.loggers.gif import write_gif
 from metarl_cli.reports.strip import StripRow, strip_figure
+from metarl_cli.runtime.evaluation import task_in_words
 from metarl_cli.runtime.film import DrawnSimulation, FilmedEpisode, film_trial
-from metarl_cli.runtime.runs import find_checkpoint, new_folder
+from metarl_cli.runtime.find_runs import find_checkpoint
+from metarl_cli.runtime.runs import new_folder
 
 EPISODE_PLAYING_TIME_MS = 4000
 
 
 def run(cfg: DictConfig) -> int:
     """Play one trial by the protocol of the meta-test; write it as a film and as a strip."""
-    folder, manifest = find_checkpoint(cfg.checkpoint)
-    run_cfg = settings_of(folder, cfg.overrides)
+    trained, manifest = find_checkpoint(cfg.checkpoint)
+    run_cfg = settings_of(trained, cfg.overrides)
     num_test = run_cfg.env.tasks.num_test
     if cfg.task >= num_test:
-        raise UserError(f"task: got {cfg.task}, but the held-out tasks are 0 to {num_test - 1}")
-    parts, _, _ = load_agent(folder, manifest, run_cfg)
+        raise UserError(f"task: got {cfg.task}, but the test tasks are 0 to {num_test - 1}")
+    parts, _, _ = load_agent(trained, manifest, run_cfg)
     episodes, task = _play(parts, cfg.task)
-    meta = folder.read_meta()
-    title = f"{meta.get('algo')} on {meta.get('env')}, held-out task {cfg.task}: {task}"
-    to = Path(cfg.output) if cfg.output else new_folder("film", folder.path.resolve().name)
+    named = task_in_words(cfg.task, same=parts.split.same_tasks)
+    title = f"{trained.identity.title}, {named}: {task}"
+    to = Path(cfg.output) if cfg.output else new_folder("film", trained.folder.resolve().name)
     _write(episodes, to, strip_frames=cfg.frames, title=title)
     returns = " > ".join(f"{episode.total_reward:.2f}" for episode in episodes)
     console = Console()
@@ -58,7 +60,7 @@ def _play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
     )
     simulation.close()
     params = parts.split.fixed("test").params[task].numpy()
-    return episodes, task_in_words(parts.family.task_names, params)
+    return episodes, parameters_in_words(parts.family.task_names, params)
 
 
 def _write(

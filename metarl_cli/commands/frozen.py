@@ -14,55 +14,54 @@ from metarl_cli.config.schema import TrainConfig
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
 from metarl_cli.loggers.notices import tell
-from metarl_cli.runtime.checkpoint import Manifest
-from metarl_cli.runtime.runs import RunFolder
+from metarl_cli.runtime.manifest import Manifest
+from metarl_cli.runtime.run_record import RunRecord
 
 
-def load_config(folder: RunFolder) -> DictConfig:
+def load_config(run: RunRecord) -> DictConfig:
     """Read the frozen configuration of a run; its text is data and never runs code."""
-    return read_frozen(folder.config)
+    return read_frozen(run.files.config)
 
 
-def settings_of(folder: RunFolder, overrides: DictConfig) -> DictConfig:
+def settings_of(run: RunRecord, overrides: DictConfig) -> DictConfig:
     """Return the checked configuration of a run with some settings changed."""
-    cfg = merge_overrides(load_config(folder), overrides)
+    cfg = merge_overrides(load_config(run), overrides)
     check(cfg, TrainConfig)
     return cfg
 
 
-def load_checkpoint(
-    folder: RunFolder, manifest: Manifest | None
-) -> tuple[dict[str, Any], Manifest]:
+def load_checkpoint(run: RunRecord, manifest: Manifest | None) -> tuple[dict[str, Any], Manifest]:
     """Load the checkpoint that was asked for, or the newest intact one."""
     if manifest is not None:
-        return folder.store().load(manifest), manifest
-    state, used, damaged = folder.store().load_latest()
+        return run.checkpoints().load(manifest), manifest
+    return _telling(run.checkpoints().load_latest())
+
+
+def load_best(run: RunRecord) -> tuple[dict[str, Any], Manifest]:
+    """Load the best intact checkpoint by validation tasks; the newest if none was scored."""
+    return _telling(run.checkpoints().load_best())
+
+
+def _telling(
+    loaded: tuple[dict[str, Any], Manifest, list[str]],
+) -> tuple[dict[str, Any], Manifest]:
+    """Tell the user what is damaged and what is used instead."""
+    state, used, damaged = loaded
     for text in damaged:
         tell(f"{text}; using {used.file}")
     return state, used
 
 
-def load_best(folder: RunFolder) -> tuple[dict[str, Any], Manifest]:
-    """Load the best checkpoint by validation tasks; the newest if there is no intact best one."""
-    best = folder.store().best()
-    if best is not None:
-        try:
-            return folder.store().load(best), best
-        except UserError as error:
-            tell(f"{error}; using the newest checkpoint instead of the best")
-    return load_checkpoint(folder, None)
-
-
 def load_agent(
-    folder: RunFolder, manifest: Manifest | None, cfg: DictConfig
+    run: RunRecord, manifest: Manifest | None, cfg: DictConfig
 ) -> tuple[Parts, Manifest, str]:
     """Build what `cfg` says and give it what it has learned, the best there is unless one is named.
 
     Returns:
         The parts, the manifest of the checkpoint that was used, and its path.
     """
-    state, used = load_best(folder) if manifest is None else load_checkpoint(folder, manifest)
-    source = str(folder.store().folder / used.file)
+    state, used = load_best(run) if manifest is None else load_checkpoint(run, manifest)
+    source = str(run.files.checkpoints / used.file)
     parts = assemble(cfg)
     restore(parts.algorithm, state, source)
     return parts, used, source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +22,12 @@ from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.plugins import conf_file
 from metarl_cli.core.words import suggest
+from metarl_cli.runtime.find_runs import find_runs
+from metarl_cli.runtime.run_record import RunRecord
 
 GROUPS = {"envs": "env", "algos": "algo", "networks": "network", "experiments": "experiment"}
 RUNS = "runs"
+RUN_COLUMNS = ("run", "env", "algo", "seed", "status", "env_steps", "last_eval")
 OUTPUTS = Path("outputs")
 PLAIN_WIDTH = 200  # columns without a terminal
 
@@ -65,15 +67,6 @@ def description(option: str) -> str:
     return "\n".join(lines)
 
 
-def find_runs(outputs: Path) -> list[dict[str, Any]]:
-    """Return what is known of each run below a folder, the newest first.
-
-    A run is a folder with `meta.json`; whatever is unreadable in it is left blank.
-    """
-    metas = sorted(outputs.rglob("meta.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [_run(path.parent) for path in metas]
-
-
 def _options_table(title: str) -> Table:
     group = GROUPS[title]
     table = _table(title, group, "what it is")
@@ -84,22 +77,25 @@ def _options_table(title: str) -> Table:
 
 
 def _runs_table(outputs: Path) -> Table:
-    columns = ("run", "env", "algo", "seed", "status", "env_steps", "last_eval")
-    table = _table("runs, newest first", *columns)
+    table = _table("runs, newest first", *RUN_COLUMNS)
     for run in find_runs(outputs):
-        table.add_row(*(str(run.get(column, "")) for column in columns))
+        table.add_row(*(escape(text) for text in _run_row(run)))
     return table
 
 
-def _run(folder: Path) -> dict[str, Any]:
-    facts = {"run": folder.as_posix(), **_read_object(folder / "meta.json")}
-    rows = _read_rows(folder / "metrics.jsonl")
-    if rows:
-        facts.setdefault("env_steps", rows[-1].get("env_steps", ""))
-    scores = [row for row in rows if any(key.startswith("eval/probe_") for key in row)]
-    if scores:
-        facts["last_eval"] = _probe_curve(scores[-1])
-    return facts
+def _run_row(run: RunRecord) -> list[str]:
+    """Say what is known of a run; a damaged one is listed as such."""
+    known, status = run.identity, run.identity.status
+    steps, last_eval = known.env_steps, ""
+    try:
+        for row in run.rows() if run.files.record.exists() else ():
+            steps = row["env_steps"] if known.env_steps is None else steps
+            last_eval = _probe_curve(row) or last_eval
+    except UserError as error:
+        status = f"damaged: {error}"
+    status = f"damaged: {run.fault}" if run.fault else status
+    facts = (run.folder.as_posix(), known.env, known.algo, known.seed, status, steps, last_eval)
+    return ["" if fact is None else str(fact) for fact in facts]
 
 
 def _probe_curve(row: dict[str, Any]) -> str:
@@ -108,28 +104,6 @@ def _probe_curve(row: dict[str, Any]) -> str:
     while isinstance(score := row.get(f"eval/probe_{len(values)}"), int | float):
         values.append(f"{score:.1f}")
     return " > ".join(values)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # the last line of a killed run may be torn
-            continue
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def _show_env(console: Console, name: str) -> None:

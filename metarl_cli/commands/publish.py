@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.core.errors import UserError
-from metarl_cli.loggers.jsonl import read_rows
+from metarl_cli.commands.frozen import load_config
+from metarl_cli.core.errors import UserError, writing_into
+from metarl_cli.core.files import read_regular, write_atomically, write_json
 from metarl_cli.reports.figures import run_figure
 from metarl_cli.reports.tables import reference_table
 from metarl_cli.reports.thin import thin
-from metarl_cli.runtime.checkpoint import (
-    CheckpointStore,
-    load_file,
-    read_manifest,
-    write_atomically,
-    write_json,
-)
-from metarl_cli.runtime.runs import RunFolder, find_checkpoint
+from metarl_cli.runtime.checkpoint import CheckpointStore
+from metarl_cli.runtime.checkpoint_file import load_file
+from metarl_cli.runtime.evaluation import Evaluation
+from metarl_cli.runtime.find_runs import find_checkpoint, find_runs
+from metarl_cli.runtime.manifest import Manifest, read_manifest
+from metarl_cli.runtime.run_record import RunFiles, RunRecord
 
+MOST_CONFIG_BYTES = 1_000_000
 MOST_ROWS = 500
 REFERENCE = Path("outputs/reference")
 
@@ -30,45 +30,47 @@ REFERENCE = Path("outputs/reference")
 def run(cfg: DictConfig) -> int:
     """Copy config, thinned record, eval.json and the checkpoint it measured; draw the curves."""
     if cfg.checkpoint is None:
-        Console(soft_wrap=True, markup=False).print(reference_table(REFERENCE))
+        published = sorted(find_runs(REFERENCE), key=lambda run: run.folder)
+        Console(soft_wrap=True, markup=False).print(reference_table(published))
         return 0
     run, _ = find_checkpoint(cfg.checkpoint)
-    meta = run.read_meta()
-    if meta.get("status") != "finished" or not run.eval.is_file():
-        raise UserError(f"{run.path} is not a finished run: it has no meta-test")
-    if not run.record.is_file():
-        raise UserError(f"{run.path} has no metrics.jsonl: it was trained without logger=jsonl")
-    target = Path(cfg.to or REFERENCE / f"{meta['env']}-{meta['algo']}")
+    known = run.identity
+    if run.fault or known.status != "finished":
+        reason = run.fault or f"it is {known.status or 'of unknown status'}"
+        raise UserError(f"{run.folder} is not a finished run: {reason}")
+    if not run.files.record.exists():
+        raise UserError(f"{run.folder} has no metrics.jsonl: it was trained without logger=jsonl")
+    target = Path(cfg.to or REFERENCE / f"{known.env}-{known.algo}")
     _copy(run, target)
-    Console().print(f"published {run.path} in {target}", soft_wrap=True)
+    Console().print(f"published {run.folder} in {target}", soft_wrap=True)
     return 0
 
 
-def _copy(run: RunFolder, target: Path) -> None:
-    checkpoints = target / "checkpoints"
+def _copy(run: RunRecord, target: Path) -> None:
+    """Read everything first, so that a damaged run leaves no half copy."""
     if target.exists():
         raise UserError(f"{target} exists already; move it away first")
-    target.mkdir(parents=True)
-    document = json.loads(run.eval.read_text())
-    for file in (run.config, run.eval):
-        shutil.copy(file, target / file.name)
-    meta = {key: x for key, x in run.read_meta().items() if key != "wandb_run_id"}  # not theirs
-    write_json(target / run.meta.name, meta)
-    _copy_checkpoint(run.store().folder / Path(document["checkpoint"]).name, checkpoints)
-    rows = thin(read_rows(run.record), MOST_ROWS)
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    write_atomically(target / run.record.name, text.encode())
-    run_figure(rows, document, target / "curves.png")
-
-
-def _copy_checkpoint(path: Path, folder: Path) -> None:
-    """Copy a checkpoint without stored experience: enough to measure it, and to train on afresh."""
-    manifest = read_manifest(path.with_suffix(".json"))
-    state = load_file(path, manifest)
-    assert manifest is not None  # or `load_file` would have refused
-    CheckpointStore(folder).save(
-        state | {"experience": {}},
-        env_steps=manifest.env_steps,
-        iteration=manifest.iteration,
-        score=manifest.score,
+    evaluation, rows = run.evaluation(), thin(list(run.rows()), MOST_ROWS)
+    state, manifest = _measured(run, evaluation)
+    load_config(run)  # or it could not be tested again
+    config = read_regular(run.files.config, most_bytes=MOST_CONFIG_BYTES)
+    copy = RunFiles(target)
+    with writing_into(target):
+        target.mkdir(parents=True)
+        write_atomically(copy.config, config)
+        write_atomically(copy.record, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    evaluation.write(copy.evaluation)
+    write_json(copy.meta, run.identity.published())
+    CheckpointStore(copy.checkpoints).save(
+        state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score
     )
+    run_figure(rows, evaluation, target / "curves.png")
+
+
+def _measured(run: RunRecord, evaluation: Evaluation) -> tuple[dict[str, Any], Manifest]:
+    """Load the measured checkpoint without experience: enough to test it or to train on afresh."""
+    path = run.files.checkpoints / Path(evaluation.checkpoint).name
+    if (manifest := read_manifest(path.with_suffix(".json"))) is None:
+        raise UserError(f"{path}, which {run.files.evaluation.name} measured, has no manifest")
+    state = load_file(path, manifest)
+    return state | {"experience": {}}, manifest

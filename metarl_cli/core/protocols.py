@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
 Metrics = dict[str, float]  # flat `group/name` keys
-# A row with this metric is the meta-test on held-out tasks; other `eval/` rows are validation.
+# A row with this metric is the meta-test that ends a run; other `eval/` rows are validation. It is
+# 1 where the test tasks are held out, 0 where there are so few that they are trained on, too.
 HELD_OUT = "eval/held_out"
 
 Split = Literal["train", "validation", "test"]

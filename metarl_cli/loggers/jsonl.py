@@ -6,23 +6,30 @@ Everything else (W&B, tables, figures) is a mirror or a view of this file.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.files import open_regular
+
+MOST_BYTES = 10 * 2**30  # of a record that is read
+MOST_LINE_BYTES = 2**20
+
+Row = dict[str, Any]
 
 
 class JsonlLogger:
-    """Appends rows to `path`; each row is on its way to the disk before `log` returns."""
+    """Appends rows to `record_path`; each is on its way to the disk before `log` returns."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, *, record_path: str | Path) -> None:
+        self.path = Path(record_path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = self.path.open("ab", buffering=0)
@@ -90,10 +97,34 @@ def to_row(metrics: Mapping[str, Any], step: int) -> dict[str, Any]:
     return {"env_steps": int(step)} | {key: _plain(value) for key, value in metrics.items()}
 
 
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Read a record; a last line that a crash tore off is left out."""
-    lines = Path(path).read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1] if line.strip()]
+def read_rows(path: str | Path) -> list[Row]:
+    """Read a whole record; see `iterate_rows`."""
+    return list(iterate_rows(Path(path)))
+
+
+def iterate_rows(path: Path) -> Iterator[Row]:
+    """Read a record row by row; a last line that a crash tore off is left out.
+
+    Raises:
+        UserError: the file cannot be read, or a line before the last is no row.
+    """
+    with open_regular(path, most_bytes=MOST_BYTES) as file:
+        for number in itertools.count(1):
+            line = file.readline(MOST_LINE_BYTES)
+            if not line.endswith(b"\n") and len(line) < MOST_LINE_BYTES:
+                return
+            if line.strip():
+                yield _row(line, f"{path}, line {number}")
+
+
+def _row(line: bytes, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: damaged, it is no JSON") from error
+    if not isinstance(row, dict) or type(row.get("env_steps")) is not int:
+        raise UserError(f"{where}: not a row of a record, it has no env_steps")
+    return row
 
 
 def _plain(value: Any) -> Any:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metarl_cli.core.protocols import HELD_OUT
-from metarl_cli.reports.thin import Row
+from metarl_cli.loggers.jsonl import Row
+from metarl_cli.runtime.evaluation import Evaluation
 
 COLORS = ("#7a7a7a", "#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 MAX_CURVES = 5
 
 
-def run_figure(rows: Sequence[Row], document: dict[str, Any], path: Path) -> None:
+def run_figure(rows: Sequence[Row], evaluation: Evaluation, path: Path) -> None:
     """Draw the learning curve of a record beside the adaptation curve of its meta-test."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     learning, adaptation = figure.subplots(1, 2, width_ratios=(3, 2))
-    figure.suptitle(f"{document['algo']} on {document['env']}")
+    figure.suptitle(f"{evaluation.algo} on {evaluation.env}")
     _learning_curve(learning, rows)
-    _adaptation_curve(adaptation, document)
+    _adaptation_curve(adaptation, evaluation)
     figure.savefig(path, dpi=110)
 
 
@@ -50,23 +50,31 @@ def _learning_curve(axes: Axes, rows: Sequence[Row]) -> None:
         axes.legend(fontsize=8)
 
 
-def _adaptation_curve(axes: Axes, document: dict[str, Any]) -> None:
-    """Return on held-out tasks by number of adaptations, with 95 % intervals over tasks."""
-    episodes = document["episodes"]
-    index = [row["index"] for row in episodes]
-    for kind, color, marker in (("online", COLORS[1], "o"), ("probe", COLORS[2], "s")):
-        if kind not in episodes[0]:
+def _adaptation_curve(axes: Axes, evaluation: Evaluation) -> None:
+    """Return on test tasks by number of adaptations, with 95 % intervals over tasks."""
+    episodes = evaluation.episodes
+    kinds = {
+        "online (sampled actions)": ([row.online for row in episodes], COLORS[1], "o"),
+        "probe (greedy actions)": ([row.probe for row in episodes if row.probe], COLORS[2], "s"),
+    }
+    index = [row.index for row in episodes]
+    for label, (cells, color, marker) in kinds.items():
+        if not cells:
             continue
-        mean = [row[kind]["mean"] for row in episodes]
-        below = [row[kind]["mean"] - row[kind]["low"] for row in episodes]
-        above = [row[kind]["high"] - row[kind]["mean"] for row in episodes]
-        label = "online (sampled actions)" if kind == "online" else "probe (greedy actions)"
+        below = [cell.mean - cell.low for cell in cells]
+        above = [cell.high - cell.mean for cell in cells]
         axes.errorbar(
-            index, mean, (below, above), color=color, marker=marker, capsize=3, label=label
+            index,
+            [cell.mean for cell in cells],
+            (below, above),
+            color=color,
+            marker=marker,
+            capsize=3,
+            label=label,
         )
     axes.set_xlabel("adaptations")
     axes.set_ylabel("return per episode")
-    axes.set_title(f"meta-test on {document['num_tasks']} held-out tasks")
+    axes.set_title(f"meta-test on {evaluation.in_words()}")
     if len(index) <= 12:
         axes.set_xticks(index)
     axes.grid(alpha=0.3)
@@ -74,5 +82,5 @@ def _adaptation_curve(axes: Axes, document: dict[str, Any]) -> None:
 
 
 def _series(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
-    points = [(row["env_steps"], row[key]) for row in rows if row.get(key) is not None]
+    points = [(row["env_steps"], row[key]) for row in rows if type(row.get(key)) in (int, float)]
     return [x for x, _ in points], [y for _, y in points]

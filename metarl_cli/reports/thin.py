@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-Row = dict[str, Any]
+from metarl_cli.loggers.jsonl import Row
 
 
 def thin(rows: Sequence[Row], most: int) -> list[Row]:

@@ -70,6 +70,14 @@ class TaskSplit:
             return as_tasks(self.family.sample_tasks(self.num(stream), rng))
         return as_tasks(_some_rows(pool, self.num(stream), rng))
 
+    @property
+    def same_tasks(self) -> bool:
+        """Whether test tasks are trained on, too: where a family has too few to hold any out."""
+        if self._trainable is None or self.family.test_tasks is not None:
+            return False
+        trained = self._trainable if self.mode == "fresh" else self.training_set
+        return bool(_rows_in(self.fixed("test").params.numpy(), trained).any())
+
     def train(self, num: int, rng: np.random.Generator) -> Tasks:
         """Draw `num` training tasks: fresh ones, or rows of the finite training set."""
         if self.mode == "fresh":

@@ -8,42 +8,19 @@ place, flushed to the disk and renamed. Loading never runs code from the file.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
+import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from io import BufferedReader
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-import torch
+from typing import Any
 
 from metarl_cli.core.errors import RunError, UserError, writing_into
-from metarl_cli.runtime.checkpoint_schema import SCHEMA, to_present
+from metarl_cli.core.files import write_atomically
+from metarl_cli.runtime.checkpoint_file import load_file, save_file
+from metarl_cli.runtime.manifest import BEST, OWN_NAME, Manifest, name_of, read_manifest
 
 ABANDONED = "abandoned"  # checkpoints that a resumed run went back behind
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is known of a checkpoint without opening it."""
-
-    file: str
-    sha256: str
-    size: int
-    env_steps: int
-    iteration: int
-    score: float | None  # validation return that the best checkpoint is chosen by
-    schema: int = SCHEMA
-
-    @property
-    def consistent(self) -> bool:
-        """Whether the fields have their types and the file is the one of `env_steps`."""
-        score = self.score is None or isinstance(self.score, int | float)
-        counts = (self.size, self.env_steps, self.iteration, self.schema)
-        typed = score and isinstance(self.sha256, str) and all(type(n) is int for n in counts)
-        return typed and self.file == _name(self.env_steps)
 
 
 class CheckpointStore:
@@ -62,21 +39,14 @@ class CheckpointStore:
         best: bool = False,
     ) -> Path:
         """Write a checkpoint and prune old ones; on failure the earlier ones stay as they were."""
-        path = self.folder / _name(env_steps)
+        path = self.folder / name_of(env_steps)
         try:
             self.folder.mkdir(exist_ok=True)  # but never the run folder, if that was removed
-            with writing_atomically(path) as file:
-                stream = _HashingStream(file)
-                torch.save(dict(state), cast(BinaryIO, stream))
-                stream.check()
-                # Now the file changes its content: the manifest must not be that of the old one.
-                path.with_suffix(".json").unlink(missing_ok=True)
-            manifest = Manifest(
-                path.name, stream.digest.hexdigest(), stream.size, env_steps, iteration, score
-            )
+            sha256, size = save_file(path, state)
+            manifest = Manifest(path.name, sha256, size, env_steps, iteration, score)
             if best:  # before the checkpoint counts, or a crash here would lose that it was best
-                write_atomically(self.folder / "best.json", _encode(manifest))
-            write_atomically(path.with_suffix(".json"), _encode(manifest))
+                self._name_best(manifest)
+            write_atomically(path.with_suffix(".json"), manifest.encode())
         except OSError as error:
             raise RunError(f"cannot write checkpoint {path}: {error.strerror}") from error
         with contextlib.suppress(OSError):  # too many files are no reason to stop
@@ -89,8 +59,36 @@ class CheckpointStore:
         return sorted((m for m in found if m), key=lambda m: m.env_steps)
 
     def best(self) -> Manifest | None:
-        """The checkpoint with the best validation return so far."""
-        return read_manifest(self.folder / "best.json")
+        """The checkpoint with the best validation return so far.
+
+        `best.json` names it; where that file is lost or damaged, the scores of the manifests say.
+        """
+        ranked = self._best_first()
+        return ranked[0] if ranked else None
+
+    def best_fault(self) -> str | None:
+        """Why `best.json` does not say which checkpoint is the best, or None if it does."""
+        path, candidates = self.folder / BEST, self._candidates()
+        exists = os.path.lexists(path)
+        if self._named_best(candidates) or not (exists or len(_scored(candidates)) > 1):
+            return None
+        return f"{path} is {'damaged' if exists else 'missing'}"
+
+    def load_best(self) -> tuple[dict[str, Any], Manifest, list[str]]:
+        """Load the best checkpoint that is intact, or the newest if none was scored.
+
+        Returns:
+            Its state, its manifest and what is damaged, a line each.
+        """
+        fault = self.best_fault()
+        damaged = [fault] if fault else []
+        for manifest in self._best_first():
+            try:
+                return self.load(manifest), manifest, damaged
+            except UserError as error:
+                damaged.append(str(error))
+        state, manifest, more = self.load_latest()
+        return state, manifest, [*damaged, *more]
 
     def load_latest(self) -> tuple[dict[str, Any], Manifest, list[str]]:
         """Load the newest checkpoint that is intact, and say which newer ones are not."""
@@ -112,124 +110,77 @@ class CheckpointStore:
 
     def go_back_to(self, env_steps: int) -> None:
         """Set later checkpoints aside: a run that goes on from here must not find them again."""
-        later = [p for p in self.folder.glob("ckpt-*.json") if p.stem > Path(_name(env_steps)).stem]
+        later = [
+            p for p in self.folder.glob("ckpt-*.json") if p.stem > Path(name_of(env_steps)).stem
+        ]
         with writing_into(self.folder):
             for path in (*later, *(p.with_suffix(".pt") for p in later)):
                 (self.folder / ABANDONED).mkdir(exist_ok=True)
                 if path.exists():
                     path.replace(self.folder / ABANDONED / path.name)
-            if (best := self.best()) and not (self.folder / best.file).exists():
-                (self.folder / "best.json").unlink()
+            self._remove_orphans()
+            if (best := self.best()) is not None:
+                self._name_best(best)
+            else:
+                (self.folder / BEST).unlink(missing_ok=True)
+
+    def _candidates(self) -> list[Manifest]:
+        """Manifests whose files are there, in full as it seems, oldest first."""
+        return [m for m in self.manifests() if _size(self.folder / m.file) == m.size]
+
+    def _named_best(self, candidates: Sequence[Manifest]) -> Manifest | None:
+        """What `best.json` says, unless a manifest contradicts it."""
+        named = read_manifest(self.folder / BEST)
+        if named is None or named not in candidates:
+            return None
+        beaten = any(named.score is None or m.score > named.score for m in _scored(candidates))
+        return None if beaten else named
+
+    def _best_first(self) -> list[Manifest]:
+        candidates = self._candidates()
+        ranked = sorted(_scored(candidates), key=lambda m: -m.score)
+        named = self._named_best(candidates)
+        return ranked if named is None else [named, *(m for m in ranked if m != named)]
+
+    def _name_best(self, manifest: Manifest) -> None:
+        path = self.folder / BEST
+        if read_manifest(path) == manifest:
+            return
+        if path.is_dir() and not path.is_symlink():  # the only thing that a file cannot replace
+            path.rename(path.with_name(f"{BEST}.{time.time_ns()}"))
+        write_atomically(path, manifest.encode())
 
     def _prune(self) -> None:
+        """Keep the last `keep` checkpoints and the best, and remove what a crash has left.
+
+        A damaged manifest and its checkpoint stay: whoever can mend the one gets back the other.
+        """
         best = self.best()
         for old in self.manifests()[: -self.keep]:
             if best is None or old.file != best.file:
                 path = self.folder / old.file
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
+        self._remove_orphans()
+
+    def _remove_orphans(self) -> None:
+        """Remove checkpoints without any manifest, which never counted, and half-written files.
+
+        Only the process that trains may do so, and not while it is writing.
+        """
+        for path in self.folder.glob("ckpt-*.pt"):
+            if OWN_NAME.fullmatch(path.name) and not os.path.lexists(path.with_suffix(".json")):
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
 
-def load_file(path: Path, manifest: Manifest | None = None) -> dict[str, Any]:
-    """Load a checkpoint file; its manifest is looked for beside it if not given."""
-    manifest = manifest or read_manifest(path.with_suffix(".json"))
+def _scored(manifests: Sequence[Manifest]) -> list[Any]:
+    return [m for m in manifests if m.score is not None and math.isfinite(m.score)]
+
+
+def _size(path: Path) -> int | None:
     try:
-        with path.open("rb") as file:
-            return _load_from(file, path, manifest)
-    except OSError as error:
-        raise UserError(f"cannot read checkpoint {path}: {error.strerror}") from error
-
-
-def _load_from(file: BufferedReader, path: Path, manifest: Manifest | None) -> dict[str, Any]:
-    if manifest is None:
-        raise UserError(f"{path} has no manifest beside it: not a checkpoint of metarl")
-    if not 1 <= manifest.schema <= SCHEMA:
-        raise UserError(f"{path} has checkpoint format {manifest.schema}, expected {SCHEMA}")
-    digest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-    if size != manifest.size or digest != manifest.sha256:
-        raise UserError(f"checkpoint {path} is damaged: its checksum does not match")
-    file.seek(0)
-    try:
-        state = torch.load(file, weights_only=True, map_location="cpu")
-        return to_present(state, manifest.schema)
-    except Exception as error:  # a foreign file can provoke anything
-        raise UserError(f"{path} does not hold a checkpoint of metarl") from error
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None if it is missing, unreadable or of another file."""
-    try:
-        manifest = Manifest(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return path.stat().st_size
+    except OSError:
         return None
-    own = path.name == "best.json" or path.with_suffix(".pt").name == manifest.file
-    return manifest if own and manifest.consistent else None
-
-
-class _HashingStream:
-    """A file that is written once, from front to back, with its checksum.
-
-    Its writer, in C++, must not see an exception pass: what went wrong is kept for `check`.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.digest, self.size = file, hashlib.sha256(), 0
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        self.size += len(data)
-        if self.error is None:
-            try:
-                self.file.write(data)
-            except OSError as error:
-                self.error = error
-        return len(data)
-
-    def check(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment either the old or the new content is there in full."""
-    with writing_atomically(path) as file:
-        file.write(data)
-
-
-@contextlib.contextmanager
-def writing_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write to that takes the place of `path` when all went well."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; a failure to write is a RunError."""
-    try:
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _name(env_steps: int) -> str:
-    return f"ckpt-{env_steps:012d}.pt"
-
-
-def _encode(manifest: Manifest) -> bytes:
-    return (json.dumps(asdict(manifest), indent=1) + "\n").encode()

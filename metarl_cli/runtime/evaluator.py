@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from metarl_cli.core import tree
 from metarl_cli.core.protocols import Agent, Metrics, Sampler, Split
 from metarl_cli.core.types import Tasks, Trajectory
 from metarl_cli.functional.statistics import bootstrap_interval
+from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation, Interval, TaskRow
 from metarl_cli.runtime.process import own_random_streams
 
 
@@ -46,41 +46,75 @@ class MetaTest:
                 out[f"eval/{kind}_{k}"] = float(row.mean())
         for k, row in enumerate(self.online):
             interval = summary(row)
-            out[f"eval/online_{k}_low"], out[f"eval/online_{k}_high"] = (
-                interval["low"],
-                interval["high"],
-            )
+            out |= {f"eval/online_{k}_low": interval.low, f"eval/online_{k}_high": interval.high}
         return out
 
-    def episodes(self) -> list[dict[str, Any]]:
-        """One row per episode index: mean and 95 % interval over tasks of each kind of return."""
-        rows = []
-        for k in range(len(self.online)):
-            row: dict[str, Any] = {"index": k}
-            row |= {kind: summary(returns[k]) for kind, returns in self._kinds().items()}
-            row["success"] = self._mean_info("success", k)
-            row["info"] = {key: self._mean_info(key, k) for key in self.online_info}
-            rows.append(row)
-        return rows
+    def evaluation(
+        self,
+        *,
+        env: str,
+        algo: str,
+        checkpoint: str,
+        env_steps: int,
+        test_seed: int,
+        same_tasks: bool,
+    ) -> Evaluation:
+        """Return all that was measured, for eval.json.
 
-    def per_task(self) -> list[dict[str, Any]]:
+        Args:
+            env: name of the environment.
+            algo: name of the algorithm.
+            checkpoint: what was measured.
+            env_steps: that it had been trained for.
+            test_seed: that the tasks came from.
+            same_tasks: whether they are trained on, too.
+        """
+        return Evaluation(
+            env=env,
+            algo=algo,
+            checkpoint=checkpoint,
+            env_steps=env_steps,
+            test_seed=test_seed,
+            num_tasks=self.tasks.num,
+            same_tasks=same_tasks,
+            envs_per_task=self.online.shape[-1],
+            test_env_steps=self.env_steps,
+            unstable=self.unstable,
+            episodes=self.episodes(),
+            tasks=self.per_task(),
+        )
+
+    def episodes(self) -> list[EpisodeRow]:
+        """One row per episode index: mean and 95 % interval over tasks of each kind of return."""
+        return [
+            EpisodeRow(
+                index=k,
+                **{kind: summary(returns[k]) for kind, returns in self._kinds().items()},
+                success=self._info["success"][k].mean().item() if "success" in self._info else None,
+                info={key: x[k].mean().item() for key, x in self._info.items()},
+            )
+            for k in range(len(self.online))
+        ]
+
+    def per_task(self) -> list[TaskRow]:
         """One row per task: its parameters, and returns and info by episode index."""
-        rows = []
-        for i in range(self.tasks.num):
-            row: dict[str, Any] = {"params": self.tasks.params[i].tolist()}
-            row |= {kind: x[:, i].mean(-1).tolist() for kind, x in self._kinds().items()}
-            info = self.probe_info or self.online_info
-            row["info"] = {key: x[:, i].mean(-1).tolist() for key, x in info.items()}
-            rows.append(row)
-        return rows
+        return [
+            TaskRow(
+                params=self.tasks.params[i].tolist(),
+                **{kind: x[:, i].mean(-1).tolist() for kind, x in self._kinds().items()},
+                info={key: x[:, i].mean(-1).tolist() for key, x in self._info.items()},
+            )
+            for i in range(self.tasks.num)
+        ]
 
     def _kinds(self) -> dict[str, Tensor]:
         probe = {} if self.probe is None else {"probe": self.probe}
         return {"online": self.online} | probe
 
-    def _mean_info(self, key: str, k: int) -> float | None:
-        info = self.probe_info or self.online_info
-        return float(info[key][k].mean()) if key in info else None
+    @property
+    def _info(self) -> dict[str, Tensor]:
+        """Of the probes, where there are any."""
+        return self.probe_info or self.online_info
 
 
 def meta_test(
@@ -97,8 +131,8 @@ def meta_test(
         return _run_protocol(agent, sampler, episodes, split, probe)
 
 
-def held_out_trials(agent: Agent, sampler: Sampler, *, episodes: int, seed: int) -> Trajectory:
-    """Return all steps `[T, B]` of the online episodes k = 0..K on held-out tasks."""
+def meta_test_trials(agent: Agent, sampler: Sampler, *, episodes: int, seed: int) -> Trajectory:
+    """Return all steps `[T, B]` of the online episodes k = 0..K on the test tasks."""
     tasks = sampler.sample_tasks("test")
     return tree.concatenate(online_episodes(agent, sampler, tasks, episodes=episodes, seed=seed))
 
@@ -157,8 +191,8 @@ def _stack(digests: Sequence[dict[str, Tensor]]) -> tuple[Tensor, dict[str, Tens
     return stacked.pop("return"), stacked
 
 
-def summary(returns: Tensor) -> dict[str, float]:
+def summary(returns: Tensor) -> Interval:
     """Mean over tasks and environments `[M, E]` with a 95 % bootstrap interval over tasks."""
     per_task = returns.mean(-1).double().numpy()
     low, high = bootstrap_interval(per_task)
-    return {"mean": float(per_task.mean()), "low": low, "high": high}
+    return Interval(float(per_task.mean()), low, high)

@@ -1,4 +1,4 @@
-"""Pictures of a trial: what an agent really does while it adapts to a held-out task."""
+"""Pictures of a trial: what an agent really does while it adapts to a test task."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ def film_trial(
     episodes: int,
     seed: int,
 ) -> list[FilmedEpisode]:
-    """Film online episodes of the meta-test in one held-out task, of many some, evenly spread.
+    """Film online episodes of the meta-test in one test task, of many some, evenly spread.
 
     Args:
         agent: who acts and adapts.
         simulation: as many environments as the agent has per task in its meta-test; the first one
             is filmed.
-        split: knows the held-out tasks.
+        split: knows the test tasks.
         task: index into them.
         episodes: K; all of k = 0..K are played.
         seed: of start states and actions.
@@ -103,9 +103,9 @@ def film_trial(
     chosen = np.unique(np.linspace(0, episodes, MOST_EPISODES).round().astype(int)).tolist()
     every = -(-simulation.spec.horizon // MOST_FRAMES)
     filmed = FilmedSimulation(simulation, episodes=chosen, every=every)
-    held_out = tree.index(split.fixed("test"), slice(task, task + 1))
+    tasks = tree.index(split.fixed("test"), slice(task, task + 1))
     sampler = Sampler(filmed, split, num_tasks=1, seed=seed)
-    trial = online_episodes(agent, sampler, held_out, episodes=episodes, seed=seed)
+    trial = online_episodes(agent, sampler, tasks, episodes=episodes, seed=seed)
     return [
         FilmedEpisode(k, frames, float(trial[k].episode_return[0]))
         for k, frames in filmed.frames.items()

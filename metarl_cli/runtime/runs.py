@@ -1,11 +1,14 @@
-"""The folder of one run, and how to find it again."""
+"""Writing into a run folder: claiming it, and noting what the run is and how it goes."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
 import platform
+import stat
 import subprocess
 import sys
 from datetime import datetime
@@ -14,109 +17,70 @@ from pathlib import Path
 from typing import IO, Any
 
 from metarl_cli.core.errors import UserError, writing_into
+from metarl_cli.core.files import read_regular, write_json
 from metarl_cli.core.version import VERSION
-from metarl_cli.runtime.checkpoint import CheckpointStore, Manifest, read_manifest, write_json
+from metarl_cli.runtime.checkpoint import CheckpointStore
+from metarl_cli.runtime.run_record import MOST_META_BYTES, RunFiles
 
 PACKAGES = ("torch", "mujoco", "gymnasium", "numpy", "hydra-core", "wandb")
-REFERENCE = "reference"  # shipped runs below outputs/: never meant by `latest`
+LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class RunFolder:
-    """Paths of a run: config.yaml, metrics.jsonl, checkpoints/, eval.json, meta.json."""
+    """The folder of a run that is about to start or to go on; `RunRecord` is for reading."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.record = path / "metrics.jsonl"
-        self.meta = path / "meta.json"
-        self.eval = path / "eval.json"
-        self._lock: IO[str] | None = None
+        self.files = RunFiles(path)
+        self._lock: IO[bytes] | None = None
 
     def store(self, keep: int = 1) -> CheckpointStore:
-        """The run's checkpoints."""
-        return CheckpointStore(self.path / "checkpoints", keep)
+        """The run's checkpoints, of which the last `keep` and the best stay."""
+        return CheckpointStore(self.files.checkpoints, keep)
 
     def lock(self) -> None:
-        """Claim the run for this process until it ends; refuse if another process has it."""
+        """Claim the run for this process until it ends; refuse if another process has it.
+
+        What earlier processes left half-written is removed. The files that are written in place,
+        the lock and the record, must be files of the run's own: a link in a stranger's run would
+        lead the writing elsewhere.
+        """
         if self._lock is not None:
             return
         with writing_into(self.path):
-            file = (self.path / ".lock").open("w")
+            _require_own(self.files.lock)
+            _require_own(self.files.record)
+            file = os.fdopen(os.open(self.files.lock, LOCK_FLAGS, 0o644), "rb+", buffering=0)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UserError(f"another process is training in {self.path}") from error
             self._lock = file
+            self._remove_leftovers()
 
     def update_meta(self, **facts: Any) -> None:
         """Merge facts into meta.json."""
-        write_json(self.meta, self.read_meta() | facts)
+        write_json(self.files.meta, self.read_meta() | facts)
 
     def read_meta(self) -> dict[str, Any]:
         """Facts written so far; empty if there are none."""
         try:
-            content = json.loads(self.meta.read_text())
-        except (OSError, ValueError):
+            content = json.loads(read_regular(self.files.meta, most_bytes=MOST_META_BYTES))
+        except (UserError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
-
-def find_checkpoint(
-    reference: str, outputs: Path = Path("outputs")
-) -> tuple[RunFolder, Manifest | None]:
-    """Find what `checkpoint=` or `resume=` means.
-
-    Args:
-        reference: a checkpoint file, a run folder, `latest` (newest run) or `best` (the best
-            checkpoint of the newest run).
-        outputs: where runs are looked for.
-
-    Returns:
-        The run and the checkpoint's manifest; None stands for the newest intact one.
-    """
-    if reference in ("latest", "best"):
-        run = _newest_run(outputs)
-        if reference == "latest":
-            return run, None
-        if (best := run.store().best()) is None:
-            raise UserError(f"{run.path} has no best checkpoint yet (no evaluation was due)")
-        return run, best
-    path = Path(reference)
-    if path.is_dir():
-        return _run_with_checkpoints(path), None
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {reference}: neither a file nor a run folder")
-    if (manifest := read_manifest(path.with_suffix(".json"))) is None:
-        raise UserError(f"{path} has no manifest beside it: not a checkpoint of metarl")
-    return _run_with_checkpoints(path.parent.parent), manifest
+    def _remove_leftovers(self) -> None:
+        for path in self.path.glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
-def _run_with_checkpoints(path: Path) -> RunFolder:
-    run = RunFolder(path)
-    if not run.config.is_file():
-        raise UserError(f"{path} is not the folder of a run: it has no config.yaml")
-    if not run.store().manifests():
-        raise UserError(f"{path} has no checkpoint")
-    return run
-
-
-def _newest_run(outputs: Path) -> RunFolder:
-    manifests = [
-        p
-        for p in outputs.glob("**/checkpoints/ckpt-*.json")
-        if REFERENCE not in p.relative_to(outputs).parts
-    ]
-    if not manifests:
-        raise UserError(f"no run with a checkpoint below {outputs.resolve()}: train one first")
-    newest = max(manifests, key=_modified_ns)
-    return _run_with_checkpoints(newest.parent.parent)
-
-
-def _modified_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:  # pruned by its run in this moment
-        return 0
+def _require_own(path: Path) -> None:
+    """Raise an OSError if there is something else than a regular file of this very name."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
 
 
 def environment_facts() -> dict[str, Any]:

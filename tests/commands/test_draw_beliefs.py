@@ -54,7 +54,7 @@ def test_beliefs_are_refused_where_they_cannot_be_drawn(
 ) -> None:
     for num, said in (
         (1, "only where the place of a goal is hidden"),
-        (3, "there are only 2 held-out tasks"),
+        (3, "there are only 2 test tasks"),
     ):
         assert main(["eval", "checkpoint=latest", f"draw_beliefs={num}"]) == 2
         assert said in capsys.readouterr().err

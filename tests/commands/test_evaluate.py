@@ -16,12 +16,12 @@ import yaml
 from omegaconf import OmegaConf
 
 from metarl_cli.cli import main
-from metarl_cli.commands import evaluate
 from metarl_cli.commands.assemble import assemble
 from metarl_cli.commands.frozen import settings_of
 from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.runtime import evaluation
 from metarl_cli.runtime.checkpoint import CheckpointStore
-from metarl_cli.runtime.runs import RunFolder
+from metarl_cli.runtime.run_record import RunRecord
 
 Call = Callable[..., int]
 RUN = Path("outputs/train/run")
@@ -135,7 +135,7 @@ def paths(tree: Any, prefix: tuple = ()) -> Iterator[tuple]:
 
 
 def test_config_without_any_one_of_its_keys_or_with_nonsense_is_no_crash(run: Path) -> None:
-    intact, folder = CONFIG.read_text(), RunFolder(run)
+    intact, folder = CONFIG.read_text(), RunRecord(run)
     outcomes = set()
     for path in paths(yaml.safe_load(intact)):
         for nonsense in (None, "nonsense"):
@@ -213,7 +213,7 @@ def test_result_is_shown_even_if_it_cannot_be_written(
     def full(path: Path, content: object) -> None:
         raise RunError(f"cannot write {path}: {os.strerror(errno.ENOSPC)}")
 
-    monkeypatch.setattr(evaluate, "write_json", full)
+    monkeypatch.setattr(evaluation, "write_json", full)
     assert main(["eval", "checkpoint=latest"]) == 1
     said = capsys.readouterr()
     assert "Adaptation: return" in said.out
@@ -238,6 +238,6 @@ def test_checkpoint_with_the_right_parts_of_wrong_form_is_one_line(
     store = CheckpointStore(run / "checkpoints")
     state = store.load_latest()[0]
     for parts in ({"policy": None}, {"policy": {}}, {"policy": {"x": torch.zeros(1)}}, {}, 5):
-        store.save(state | {"learned": parts}, env_steps=1000, iteration=9, best=True)
+        store.save(state | {"learned": parts}, env_steps=1000, iteration=9, score=0.0, best=True)
         assert main(["eval", f"checkpoint={run}"]) == 2
         assert "does not fit this configuration" in one_line(capsys)

@@ -28,7 +28,7 @@ def test_film_and_strip_of_a_trial_are_written(train: Call, capsys: pytest.Captu
     assert train("algo=rl2", *GRID) == 0
     capsys.readouterr()
     assert main(["film", "checkpoint=outputs/train/run", "task=1", "output=out", "frames=3"]) == 0
-    assert "rl2 on gridnavi, held-out task 1: goal_x" in capsys.readouterr().out
+    assert "rl2 on gridnavi, task 1 (trained on, too): goal_x" in capsys.readouterr().out
     assert imread("out/strip.png")[..., :3].std() > 0.05
     with Image.open("out/film.gif") as film:  # equal frames in turn are stored as one
         assert film.size == (240, 240)
@@ -52,7 +52,7 @@ def test_settings_of_the_run_may_change_and_folders_name_the_run(run: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["checkpoint=latest", "task=2"], "task: got 2, but the held-out tasks are 0 to 1"),
+        (["checkpoint=latest", "task=2"], "task: got 2, but the test tasks are 0 to 1"),
         (["checkpoint=latest", "task=-1"], "task"),
         (["checkpoint=latest", "frames=1"], "frames"),
         (["checkpoint=nowhere"], "nowhere"),

@@ -3,24 +3,24 @@ import io
 from rich.console import Console
 
 from metarl_cli.commands.results import results_table, verdict
+from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation, Interval
 
 
 def episodes(*online, info=None, success=None):
-    cell = lambda x: {"mean": x, "low": x - 10, "high": x + 10}  # noqa: E731
     return [
-        {
-            "index": k,
-            "online": cell(x),
-            "probe": cell(x + 1),
-            "success": success,
-            "info": info or {},
-        }
+        EpisodeRow(k, interval(x), interval(x + 1), success, info or {})
         for k, x in enumerate(online)
     ]
 
 
-def printed(rows):
-    document = {"env": "e", "algo": "a", "num_tasks": 3, "envs_per_task": 2, "episodes": rows}
+def interval(mean):
+    return Interval(mean, mean - 10, mean + 10)
+
+
+def printed(rows, *, same_tasks=False):
+    names = {"env": "e", "algo": "a", "checkpoint": "c", "episodes": rows, "tasks": []}
+    counts = {"num_tasks": 3, "envs_per_task": 2, "env_steps": 0, "test_env_steps": 0}
+    document = Evaluation(**names, **counts, test_seed=0, same_tasks=same_tasks)
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(results_table(document))
     return console.export_text()
@@ -47,3 +47,16 @@ def test_verdict_says_what_adaptation_changed():
         "Adaptation: return -150.0 before, -110.0 after 1 step (+40.0), -95.0 after 2 (+55.0)."
     )
     assert verdict(episodes(-150.0)) == "Return without adaptation: -150.0."
+
+
+def test_title_says_held_out_only_where_the_tasks_are():
+    assert "a on e: 3 held-out tasks, 2 episodes each" in printed(episodes(-1.0))
+    assert "a on e: 3 test tasks" in printed(episodes(-1.0), same_tasks=None)
+    same = " ".join(printed(episodes(-1.0), same_tasks=True).split())
+    assert "the same 3 tasks as in training" in same and "held-out" not in same
+
+
+def test_without_probes_their_column_stays_empty():
+    rows = [EpisodeRow(0, interval(-1.0))]
+    (line,) = (line for line in printed(rows).splitlines() if "[" in line and "│" in line)
+    assert line.split("│")[-2].strip() == "-"

@@ -34,7 +34,7 @@ class Mirror:
 
 def test_every_logger_gets_every_call(tmp_path):
     mirror = Mirror()
-    fanout = Fanout([mirror, JsonlLogger(tmp_path / "metrics.jsonl")])
+    fanout = Fanout([mirror, JsonlLogger(record_path=tmp_path / "metrics.jsonl")])
     fanout.log({"a": 1.0}, 5)
     fanout.video("test", np.zeros((1, 2, 2, 3), np.uint8), 5)
     fanout.artifact(tmp_path, "checkpoint", ["latest"])
@@ -49,7 +49,7 @@ def test_every_logger_gets_every_call(tmp_path):
 
 def test_broken_mirror_is_reported_once_and_the_record_goes_on(tmp_path, capsys):
     broken, sound = Mirror(fails_at=(2, "close")), Mirror()
-    fanout = Fanout([broken, JsonlLogger(tmp_path / "metrics.jsonl"), sound])
+    fanout = Fanout([broken, JsonlLogger(record_path=tmp_path / "metrics.jsonl"), sound])
     for step in (1, 2, 3):
         fanout.log({}, step)
     fanout.close("finished")
@@ -61,6 +61,6 @@ def test_broken_mirror_is_reported_once_and_the_record_goes_on(tmp_path, capsys)
 
 def test_error_of_the_record_propagates():
     mirror = Mirror()
-    fanout = Fanout([JsonlLogger("/dev/full"), mirror])
+    fanout = Fanout([JsonlLogger(record_path="/dev/full"), mirror])
     with pytest.raises(RunError):
         fanout.log({}, 1)

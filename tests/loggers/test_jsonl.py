@@ -11,7 +11,7 @@ from metarl_cli.loggers.jsonl import JsonlLogger, read_rows
 
 def test_rows_come_back_as_written(tmp_path):
     path = tmp_path / "run" / "metrics.jsonl"
-    logger = JsonlLogger(path)
+    logger = JsonlLogger(record_path=path)
     logger.log({"train/return_0": 1.5, "note": "ok"}, 10)
     logger.log({"a": np.float32(2.0), "b": torch.tensor(3.0), "c": np.arange(2)}, 20)
     assert read_rows(path) == [  # before close: every row is written at once
@@ -24,7 +24,7 @@ def test_rows_come_back_as_written(tmp_path):
 
 def test_non_finite_numbers_stay_valid_json(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    logger = JsonlLogger(path)
+    logger = JsonlLogger(record_path=path)
     logger.log({"a": math.nan, "b": math.inf, "c": [1.0, -math.inf], "d": np.float64("nan")}, 1)
     text = path.read_text()
     assert json.loads(text, parse_constant=pytest.fail) == {
@@ -36,19 +36,19 @@ def test_torn_last_line_is_left_out_and_cut_off_before_appending(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"env_steps": 1}\n{"env_st')
     assert read_rows(path) == [{"env_steps": 1}]
-    JsonlLogger(path).log({}, 2)
+    JsonlLogger(record_path=path).log({}, 2)
     assert read_rows(path) == [{"env_steps": 1}, {"env_steps": 2}]
 
 
 def test_truncate_drops_rows_after_the_checkpoint(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    logger = JsonlLogger(path)
+    logger = JsonlLogger(record_path=path)
     logger.log({}, 1)
     position = logger.position()
     logger.log({}, 2)
     logger.close("interrupted")
 
-    resumed = JsonlLogger(path)
+    resumed = JsonlLogger(record_path=path)
     resumed.truncate(position)
     resumed.truncate(10_000)  # a record that lost rows is not padded
     resumed.log({}, 3)
@@ -57,7 +57,7 @@ def test_truncate_drops_rows_after_the_checkpoint(tmp_path):
 
 
 def test_full_disk_is_one_clear_line():
-    logger = JsonlLogger("/dev/full")
+    logger = JsonlLogger(record_path="/dev/full")
     with pytest.raises(
         RunError, match=r"cannot write the record /dev/full: No space left on device"
     ):
@@ -67,4 +67,4 @@ def test_full_disk_is_one_clear_line():
 def test_path_that_cannot_be_opened_is_a_user_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the record"):
-        JsonlLogger(tmp_path / "file" / "metrics.jsonl")
+        JsonlLogger(record_path=tmp_path / "file" / "metrics.jsonl")

@@ -98,7 +98,7 @@ def tiny_run(tiny_parts: Callable[..., Parts]) -> Callable[..., TinyRun]:
     ) -> TinyRun:
         folder.mkdir(exist_ok=True)
         parts = tiny_parts(algo, *overrides)
-        record = JsonlLogger(folder / "metrics.jsonl")
+        record = JsonlLogger(record_path=folder / "metrics.jsonl")
         periods = {"env_steps": 720, "eval_every": 240, "checkpoint_every": 240}
         limits = Budget(**({"keep_checkpoints": 3} | periods | budget))
         trainer = Trainer(

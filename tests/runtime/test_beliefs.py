@@ -14,7 +14,7 @@ from metarl_cli.envs.points.semicircle_bayes import SemicircleGoals
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.beliefs import exact_belief, goal_beliefs, kl
-from metarl_cli.runtime.evaluator import held_out_trials
+from metarl_cli.runtime.evaluator import meta_test_trials
 
 GOALS = [[0, 2], [1, 2], [2, 0], [2, 1], [2, 2]]
 UP, RIGHT = 1, 2
@@ -65,7 +65,7 @@ def played(agent, family=None):
     family = family or grid()
     split = TaskSplit(family, "fresh", num_train=5, train_seed=0, num_test=5, test_seed=0)
     sampler = Sampler(family.simulate(5), split, num_tasks=5, seed=0, record_info=True)
-    return held_out_trials(agent, sampler, episodes=1, seed=0)
+    return meta_test_trials(agent, sampler, episodes=1, seed=0)
 
 
 def test_belief_before_a_step_knows_of_the_steps_before_it(trial):

@@ -14,13 +14,10 @@ import pytest
 import torch
 
 from metarl_cli.core.errors import RunError, UserError
-from metarl_cli.runtime.checkpoint import (
-    CheckpointStore,
-    load_file,
-    read_manifest,
-    write_atomically,
-    write_json,
-)
+from metarl_cli.core.files import write_atomically, write_json
+from metarl_cli.runtime.checkpoint import CheckpointStore
+from metarl_cli.runtime.checkpoint_file import load_file
+from metarl_cli.runtime.manifest import read_manifest
 
 FULL_DISK = """
 import resource, signal, sys

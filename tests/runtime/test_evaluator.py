@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from metarl_cli.commands.results import eval_document, results_table, verdict
+from metarl_cli.commands.results import results_table, verdict
 from metarl_cli.core.types import Tasks
-from metarl_cli.runtime.evaluator import MetaTest, _digest, summary
+from metarl_cli.runtime.evaluation import Interval
+from metarl_cli.runtime.evaluator import MetaTest, meta_test, summary
 from metarl_cli.runtime.process import own_random_streams, random_state
 
 Make = Callable[..., Any]
@@ -21,14 +23,15 @@ Make = Callable[..., Any]
 def test_one_row_per_number_of_adaptations(tiny_parts: Make) -> None:
     result = tiny_parts().test("test", most_episodes=2)
     assert result.online.shape == result.probe.shape == (3, 2, 2)  # [K + 1, M, E]
-    assert [row["index"] for row in result.episodes()] == [0, 1, 2]
+    assert [row.index for row in result.episodes()] == [0, 1, 2]
     assert result.env_steps == 3 * 2 * 2 * 2 * 10  # indices, online and probe, tasks, envs, steps
 
 
 def test_numbers_equal_those_of_a_plain_loop(tiny_parts: Make) -> None:
-    parts = tiny_parts()
+    parts = tiny_parts("maml", "algo.envs_per_task=2")
     result = parts.test("test", most_episodes=2)
-    sampler = parts._sampler(2, 2, parts.cfg.seed + 1_000_003, record_info=True)
+    sampler = parts.training_sampler()  # of as many tasks and environments as are tested
+    sampler.seed = parts.test_seed
     agent, online, probe = parts.algorithm, [], []
     with own_random_streams(parts.cfg.seed + 1_000_003):
         trial = sampler.begin(agent, sampler.sample_tasks("test"))
@@ -45,8 +48,8 @@ def test_numbers_equal_those_of_a_plain_loop(tiny_parts: Make) -> None:
     assert torch.allclose(result.online, torch.tensor(online))
     assert torch.allclose(result.probe, torch.tensor(probe))
     first = result.episodes()[1]
-    assert first["online"]["mean"] == pytest.approx(np.mean(online[1]))
-    assert result.per_task()[1]["online"] == pytest.approx([np.mean(row[1]) for row in online])
+    assert first.online.mean == pytest.approx(np.mean(online[1]))
+    assert result.per_task()[1].online == pytest.approx([np.mean(row[1]) for row in online])
 
 
 def test_probe_changes_neither_the_agent_nor_the_trial(tiny_parts: Make) -> None:
@@ -95,6 +98,24 @@ def test_same_numbers_twice_and_other_ones_for_other_tasks(tiny_parts: Make) -> 
     assert not torch.equal(first.tasks.params, validation.tasks.params)
 
 
+class OneEpisode:
+    """A sampler whose episodes are all the same, in two tasks of one environment each."""
+
+    env_steps = unstable = 0
+
+    def __init__(self, episode: SimpleNamespace) -> None:
+        self.episode = episode
+
+    def sample_tasks(self, split: str) -> Tasks:
+        return Tasks(torch.zeros(2, 1), torch.tensor([-1, -1]))
+
+    def begin(self, agent: None, tasks: Tasks) -> None:
+        """There is nothing to remember."""
+
+    def run(self, agent: None, trial: None, *, explore: bool = True) -> tuple:
+        return self.episode, trial
+
+
 def test_success_counts_at_any_step_and_info_only_while_active() -> None:
     active = torch.tensor([[1.0, 1.0], [1.0, 0.0]])  # the second one ends after its first step
     episode = SimpleNamespace(
@@ -106,20 +127,22 @@ def test_success_counts_at_any_step_and_info_only_while_active() -> None:
             "log_prob": torch.zeros(2, 2),
         },
     )
-    digest = _digest(episode, num_tasks=2)
-    assert digest["return"].tolist() == [[4.0], [2.0]]
-    assert digest["success"].tolist() == [[1.0], [0.0]]
-    assert digest["speed"].tolist() == [[3.0], [5.0]]
-    assert set(digest) == {"return", "success", "speed"}
+    sampler = OneEpisode(episode)
+    first, second = meta_test(
+        None, sampler, episodes=0, split="test", seed=0, probe=False
+    ).per_task()
+    assert (first.online, second.online) == ([4.0], [2.0])
+    assert first.info == {"success": [1.0], "speed": [3.0]}
+    assert second.info == {"success": [0.0], "speed": [5.0]}
 
 
 def test_interval_is_over_tasks_not_over_their_episodes() -> None:
     equal = summary(torch.tensor([[0.0, 2.0], [0.0, 2.0]]))  # both tasks have mean 1
-    assert equal == {"mean": 1.0, "low": 1.0, "high": 1.0}
+    assert equal == Interval(1.0, 1.0, 1.0)
     apart = summary(torch.tensor([[0.0], [2.0]]))
-    assert (apart["mean"], apart["low"], apart["high"]) == (1.0, 0.0, 2.0)
+    assert apart == Interval(1.0, 0.0, 2.0)
     one = summary(torch.tensor([[3.0]]))
-    assert one == {"mean": 3.0, "low": 3.0, "high": 3.0}
+    assert one == Interval(3.0, 3.0, 3.0)
 
 
 def small_result(*, probe: bool = True) -> MetaTest:
@@ -131,11 +154,19 @@ def small_result(*, probe: bool = True) -> MetaTest:
     )
 
 
-def test_document_has_the_promised_keys() -> None:
-    cfg = SimpleNamespace(env=SimpleNamespace(tasks=SimpleNamespace(test_seed=7)))
-    document = eval_document("point_nav", "maml", "x.pt", 120, cfg, small_result())
+def test_document_has_the_promised_keys(tmp_path: Path) -> None:
+    measured = small_result().evaluation(
+        env="point_nav",
+        algo="maml",
+        checkpoint="x.pt",
+        env_steps=120,
+        test_seed=7,
+        same_tasks=False,
+    )
+    measured.write(tmp_path / "eval.json")
+    document = json.loads((tmp_path / "eval.json").read_text(), parse_constant=pytest.fail)
     promised = {"env", "algo", "checkpoint", "env_steps", "test_seed", "num_tasks"}
-    assert promised | {"episodes", "tasks"} <= document.keys()
+    assert promised | {"episodes", "tasks", "same_tasks"} <= document.keys()
     assert document["test_seed"] == 7
     row = document["episodes"][1]
     assert row["online"]["mean"] == -5.0
@@ -143,9 +174,8 @@ def test_document_has_the_promised_keys() -> None:
     assert (row["index"], row["success"]) == (1, 0.5)
     task = document["tasks"][0]
     assert (task["params"], task["online"], task["probe"]) == ([0.5], [-10.0, -4.0], [-9.0, -3.0])
-    json.dumps(document, allow_nan=False)
-    assert results_table(document).row_count == 2
-    assert verdict(document["episodes"]) == (
+    assert results_table(measured).row_count == 2
+    assert verdict(measured.episodes) == (
         "Adaptation: return -15.0 before, -5.0 after 1 step (+10.0)."
     )
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from metarl_cli.core.errors import RunError, UserError
-from metarl_cli.runtime.runs import RunFolder, environment_facts, find_checkpoint
+from metarl_cli.runtime.find_runs import find_checkpoint, find_runs
+from metarl_cli.runtime.runs import RunFolder, environment_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIM = """
@@ -21,16 +22,23 @@ RunFolder(Path(sys.argv[1])).lock()
 """
 
 
-def make_run(path: Path, *, env_steps: tuple[int, ...] = (10, 20), age_s: int = 0) -> RunFolder:
-    """A run with checkpoints, the first of them the best."""
+def make_run(
+    path: Path,
+    *,
+    env_steps: tuple[int, ...] = (10, 20),
+    age_s: int = 0,
+    score: float | None = 1.0,
+) -> RunFolder:
+    """A run with checkpoints, the first of them the best, if they have a score."""
     path.mkdir(parents=True)
     run = RunFolder(path)
-    run.config.write_text("seed: 0\n")
+    run.files.config.write_text("seed: 0\n")
     store = run.store(keep=9)
     rest = dict.fromkeys(("experience", "sampler", "random", "progress", "record", "identity"))
     for number, steps in enumerate(env_steps):
         state = {"learned": {"x": torch.zeros(1)}, **rest}
-        store.save(state, env_steps=steps, iteration=number, score=1.0, best=number == 0)
+        best = number == 0 and score is not None
+        store.save(state, env_steps=steps, iteration=number, score=score, best=best)
     for file in store.folder.glob("*.json"):
         stamp = 1_700_000_000 - age_s
         os.utime(file, (stamp, stamp))
@@ -50,19 +58,19 @@ def outputs(tmp_path: Path) -> Path:
 
 def test_latest_is_the_newest_run_with_a_checkpoint_never_a_reference(outputs: Path) -> None:
     run, manifest = find_checkpoint("latest", outputs)
-    assert run.path == outputs / "sweep/2026-01-02/0-new"
+    assert run.folder == outputs / "sweep/2026-01-02/0-new"
     assert manifest is None
 
 
 def test_best_is_the_best_of_the_newest_run(outputs: Path) -> None:
     run, manifest = find_checkpoint("best", outputs)
-    assert run.path.name == "0-new"
+    assert run.folder.name == "0-new"
     assert manifest is not None
     assert manifest.env_steps == 10
 
 
 def test_best_without_an_evaluation_is_one_line(outputs: Path) -> None:
-    (outputs / "sweep/2026-01-02/0-new/checkpoints/best.json").unlink()
+    make_run(outputs / "train/2026-01-04/unscored", score=None)
     with pytest.raises(UserError, match="has no best checkpoint yet"):
         find_checkpoint("best", outputs)
 
@@ -71,7 +79,7 @@ def test_folder_and_file_mean_themselves(outputs: Path) -> None:
     folder = outputs / "reference/point_nav-maml"
     assert find_checkpoint(str(folder))[1] is None
     run, manifest = find_checkpoint(str(folder / "checkpoints/ckpt-000000000010.pt"))
-    assert (run.path, manifest.env_steps) == (folder, 10)
+    assert (run.folder, manifest.env_steps) == (folder, 10)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,48 @@ def test_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -> 
     assert claim().returncode == 0
 
 
+@pytest.mark.parametrize("name", [".lock", "metrics.jsonl"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder"])
+def test_run_whose_lock_or_record_is_no_file_of_its_own_is_refused_and_nothing_is_written(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    victim, place = tmp_path / "victim", tmp_path / "run" / name
+    place.parent.mkdir()
+    victim.write_text("precious")
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(victim if kind == "link" else tmp_path / "new")
+    with pytest.raises(UserError, match=rf"{name} is not a regular file") as caught:
+        RunFolder(place.parent).lock()
+    assert "\n" not in str(caught.value)
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "new").exists()
+
+
+def test_claiming_a_run_removes_files_that_a_crash_left_half_written(tmp_path: Path) -> None:
+    (tmp_path / ".meta.json.tmp").write_text("{")
+    (tmp_path / ".lock").write_text("kept as it is")
+    run = RunFolder(tmp_path)
+    run.lock()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        ".lock": "kept as it is"
+    }
+
+
+def test_copies_of_a_runs_files_below_it_are_no_runs(outputs: Path) -> None:
+    run = make_run(outputs / "train/2026-01-05/tracked")
+    copy = run.path / "wandb/offline-run-1/files"
+    copy.mkdir(parents=True)
+    for name in ("meta.json", "config.yaml"):
+        (copy / name).write_text("{}")
+        (run.path / name).write_text("{}")
+    found = [record.folder.name for record in find_runs(outputs)]
+    assert sorted(found) == ["0-new", "old", "point_nav-maml", "tracked"]
+
+
 def test_missing_folder_cannot_be_claimed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot write into"):
         RunFolder(tmp_path / "missing").lock()
@@ -124,9 +174,9 @@ def test_facts_are_merged_and_damage_is_survived(tmp_path: Path) -> None:
     assert run.read_meta() == {}
     run.update_meta(status="running", seed=1)
     run.update_meta(status="finished")
-    assert json.loads(run.meta.read_text()) == {"status": "finished", "seed": 1}
+    assert json.loads(run.files.meta.read_text()) == {"status": "finished", "seed": 1}
     for content in ("[1]", "{", "\xff"):
-        run.meta.write_text(content, encoding="latin-1")
+        run.files.meta.write_text(content, encoding="latin-1")
         assert run.read_meta() == {}
     with pytest.raises(RunError, match="cannot write"):
         RunFolder(tmp_path / "missing").update_meta(status="running")

@@ -1,0 +1,89 @@
+"""Builds the loggers of a run: each gets what it asks for by name, so none is known here.
+
+A logger of one's own stands under a key of its own, `logger.mine._target_=my_package.MyLogger`, and
+takes by keyword-only arguments whatever of `RunObjects` it needs; its settings are its other
+arguments.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from metarl_cli.config.build import build
+from metarl_cli.config.check import locate, parameters_of, plugins_of
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.protocols import Logger
+from metarl_cli.loggers.fanout import Fanout
+from metarl_cli.loggers.jsonl import JsonlLogger
+from metarl_cli.runtime.run_record import RunFiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunObjects:
+    """What a run offers to its loggers, under the names that their constructors take it by."""
+
+    run_dir: Path
+    config: Mapping[str, Any]  # resolved, nested
+    title: str  # for people, `maml on cheetah_vel`
+    name: str  # of this run among others, `maml-cheetah_vel-s0`
+    default_group: str  # of runs that differ by their seed, `cheetah_vel/maml`
+    job_type: str  # train or eval
+    total_steps: int  # environment steps at which the run ends
+    initial_step: int = 0  # already done when a run is resumed
+    resume: bool = False
+    run_ids: Mapping[str, str | None] = field(default_factory=dict)  # by key, see `LoggersOfRun`
+
+    def offered(self, key: str) -> dict[str, Any]:
+        """Return what the logger under `key` may take."""
+        named = {item.name: getattr(self, item.name) for item in fields(self)}
+        del named["run_ids"]
+        derived = {
+            "record_path": RunFiles(self.run_dir).record,
+            "run_id": self.run_ids.get(key),  # what it called the run before
+        }
+        return named | derived
+
+
+@dataclass(frozen=True)
+class LoggersOfRun:
+    """The chosen loggers, and those of them that a run must know."""
+
+    all: Fanout
+    record: JsonlLogger | None  # the first that keeps the record
+    run_ids: dict[str, str]  # what trackers call this run, by their keys
+
+
+def build_loggers(nodes: DictConfig, objects: RunObjects) -> LoggersOfRun:
+    """Build every logger under `logger.`."""
+    built = {str(key): build_logger(node, objects) for key, node in nodes.items()}
+    record = next((x for x in built.values() if isinstance(x, JsonlLogger)), None)
+    ids = {key: getattr(logger, "run_id", None) for key, logger in built.items()}
+    known = {key: str(run_id) for key, run_id in ids.items() if run_id}
+    return LoggersOfRun(Fanout(list(built.values())), record, known)
+
+
+def build_logger(node: DictConfig, objects: RunObjects) -> Logger:
+    """Build one logger with its settings and what it asks for of the run.
+
+    Raises:
+        UserError: it asks for something that is neither a setting nor offered.
+    """
+    key = str(node._key())
+    where = f"logger.{key}"
+    target = locate(node.get("_target_"), key=where, plugins=plugins_of(node))
+    offered, wanted = objects.offered(key), {}
+    for name, parameter in parameters_of(target, key=where).items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or name in node:
+            continue
+        if name in offered:
+            wanted[name] = offered[name]
+        elif parameter.default is inspect.Parameter.empty:
+            raise UserError(f"{where} takes {name}; a run offers {', '.join(sorted(offered))}")
+    built: Logger = build(node, **wanted)
+    return built

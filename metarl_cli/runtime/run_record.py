@@ -1,0 +1,160 @@
+"""What a run has left behind, for everybody who only reads: lists, tables, figures, later runs.
+
+A run folder may be unfinished, damaged or come from a stranger. Here its files are data: looked at
+when they are asked for, regular files of a limited size only, and what is wrong with them is one
+line. Who writes them is `runtime.runs.RunFolder`; what they are called stands here alone.
+"""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.files import read_regular
+from metarl_cli.core.typed import typed
+from metarl_cli.loggers.jsonl import Row, iterate_rows
+from metarl_cli.runtime.checkpoint import CheckpointStore
+from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
+
+MOST_META_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The names of a run's files."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration that the run was made with."""
+        return self.folder / "config.yaml"
+
+    @property
+    def record(self) -> Path:
+        """The metrics, row by row."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def meta(self) -> Path:
+        """The facts of `Identity`."""
+        return self.folder / "meta.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """The meta-test of the checkpoint that training ended up with."""
+        return self.folder / "eval.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of a `CheckpointStore`."""
+        return self.folder / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.folder / ".lock"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What made a run and how it went; None stands for what is not known."""
+
+    status: str | None = None  # running, finished, interrupted, failed
+    env: str | None = None
+    algo: str | None = None
+    experiment: str | None = None
+    seed: int | None = None
+    commit: str | None = None
+    command: list[str] | None = None  # what the user typed
+    python: str | None = None
+    platform: str | None = None
+    cpu_count: int | None = None
+    packages: dict[str, str | None] | None = None
+    threads: int | None = None
+    env_steps: int | None = None
+    wall_s: float | None = None
+    wandb_run_id: str | None = None
+    resumed: dict[str, Any] | None = None  # command, versions and commit of the last resumption
+
+    @property
+    def title(self) -> str:
+        """Short name, `maml on cheetah_vel`."""
+        return f"{self.algo} on {self.env}"
+
+    def published(self) -> dict[str, Any]:
+        """Return what others may know: all that is known but names in somebody's W&B account."""
+        known = {key: x for key, x in asdict(self).items() if x is not None}
+        known.pop("wandb_run_id", None)
+        return known
+
+
+class RunRecord:
+    """Read-only view of a run folder.
+
+    Reading what is missing or damaged raises a UserError of one line; only `identity` knows less
+    instead, and `fault` says why.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = RunFiles(folder)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What is known of the run: as much of meta.json as can be read."""
+        return self._meta[0]
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with meta.json, if anything."""
+        return self._meta[1]
+
+    def rows(self) -> Iterator[Row]:
+        """Read the record row by row; a last one that a crash tore off is left out."""
+        return iterate_rows(self.files.record)
+
+    def evaluation(self) -> Evaluation:
+        """Read the meta-test that training ended with."""
+        return read_evaluation(self.files.evaluation)
+
+    def checkpoints(self) -> CheckpointStore:
+        """Give access to the checkpoints: their manifests, the best and the newest one."""
+        return CheckpointStore(self.files.checkpoints)
+
+    @cached_property
+    def _meta(self) -> tuple[Identity, str | None]:
+        try:
+            content = json.loads(read_regular(self.files.meta, most_bytes=MOST_META_BYTES))
+        except UserError as error:
+            return Identity(), str(error)
+        except (ValueError, RecursionError):
+            return Identity(), f"{self.files.meta} is damaged: no JSON"
+        if not isinstance(content, dict):
+            return Identity(), f"{self.files.meta} is damaged: not a mapping"
+        known, faults = _known_facts(content)
+        known.setdefault("experiment", _chosen(known.get("command") or [], "experiment"))
+        return Identity(**known), f"{self.files.meta} is damaged: {faults[0]}" if faults else None
+
+
+def _known_facts(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Take what has the right type; name the rest."""
+    hints, known, faults = typing.get_type_hints(Identity), {}, []
+    for name in (field.name for field in fields(Identity) if field.name in content):
+        try:
+            known[name] = typed(hints[name], content[name], name)
+        except ValueError as error:
+            faults.append(str(error))
+    return known, faults
+
+
+def _chosen(command: list[str], group: str) -> str | None:
+    """Read the option of a config group off a command line."""
+    options = [word.partition("=")[2] for word in command if word.startswith(f"{group}=")]
+    return options[-1] if options else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import re
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from metarl_cli.config import schema
 from metarl_cli.core.errors import RunError, UserError
@@ -96,6 +97,25 @@ metarl: meta-reinforcement learning from the command line
 Exit codes: 0 done, 1 the run failed, 2 the request is wrong, 75 stopped and resumable, 130 Ctrl-C.
 METARL_DEBUG=1 shows where an error came from.
 """
+
+
+def run() -> NoReturn:
+    """The program `metarl`: do what the command line says and leave the process at once.
+
+    What is registered for the end (W&B's, for one) still runs, and all output is written; only the
+    taking apart of the interpreter and of torch, which can take seconds, is left out.
+    """
+    try:
+        code = main()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:  # a reader that has left, a full disk
+            code = code or report(error)
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -220,4 +240,4 @@ def _complete(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +83,32 @@ def test_wrong_setting_is_one_line_exit_2_and_leaves_no_folder(
     assert done.stderr.startswith("metarl: ")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+LEAVING = """
+import atexit, sys
+from metarl_cli import cli
+atexit.register(sys.stdout.write, "registered for the end\\n")
+cli.main = lambda: sys.stdout.write("x" * 1_000_000 + "\\n") and {code}
+cli.run()
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 75, 130])
+def test_program_leaves_with_its_code_and_all_its_output_in_the_pipe(code: int) -> None:
+    program = [sys.executable, "-c", LEAVING.format(code=code)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert done.stdout == "x" * 1_000_000 + "\nregistered for the end\n"
+
+
+def test_output_that_cannot_be_written_is_one_line_and_exit_1() -> None:
+    program = [sys.executable, "-m", "metarl_cli.cli", "--version"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
 
 
 def test_sweep_reports_each_failed_job_and_exits_with_its_code(metarl: Run) -> None:

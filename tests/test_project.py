@@ -25,7 +25,7 @@ def test_version_is_told_and_the_same_everywhere(capsys: pytest.CaptureFixture) 
 def test_distribution_and_command_have_their_names() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == "metarl-cli"
-    assert project["scripts"] == {"metarl": "metarl_cli.cli:main"}
+    assert project["scripts"] == {"metarl": "metarl_cli.cli:run"}
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

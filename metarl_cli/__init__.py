@@ -1,6 +1,20 @@
-"""metarl: meta-reinforcement learning from the command line."""
+"""metarl: meta-reinforcement learning from the command line, and from Python.
+
+`import metarl_cli as metarl` offers `load`, `make`, `evaluate`, `compose`: see `library`. Importing
+it is cheap; torch and Hydra come with the first use of one of them.
+"""
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from metarl_cli.core.version import VERSION
+
+if TYPE_CHECKING:
+    from metarl_cli.library import TrainedAgent, compose, evaluate, load, make
+
+__version__ = VERSION
+__all__ = ["TrainedAgent", "__version__", "compose", "evaluate", "load", "make"]
 
 # Idle OpenMP threads must sleep, not spin: they would take the cores from the physics threads (and
 # from any other program). On a calm machine not at once, though: small networks pay a wake-up for
@@ -11,3 +25,13 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if os.getloadavg()[0] < (os.cpu_count() or 1) / 2:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("metarl_cli.library"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

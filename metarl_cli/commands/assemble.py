@@ -54,11 +54,19 @@ class Parts:
         episodes = self.adaptations
         if most_episodes is not None:
             episodes = min(episodes, most_episodes)
-        seed, envs = self.test_seed, self.test_envs_per_task
-        sampler = self._sampler(self.split.num(split), envs, seed, record_info=True)
         return meta_test(
-            self.algorithm, sampler, episodes=episodes, split=split, seed=seed, probe=probe
+            self.algorithm,
+            self.test_sampler(split),
+            episodes=episodes,
+            split=split,
+            seed=self.test_seed,
+            probe=probe,
         )
+
+    def test_sampler(self, split: Split) -> Sampler:
+        """Sampler of a meta-test on the fixed tasks of `split`."""
+        num, envs = self.split.num(split), self.test_envs_per_task
+        return self._sampler(num, envs, self.test_seed, record_info=True)
 
     def meta_test_trials(self) -> Trajectory:
         """One trial in each test task by the same protocol: `[T, N]`."""

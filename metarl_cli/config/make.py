@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig
 
 from metarl_cli.config.build import build
-from metarl_cli.config.compose import compose
+from metarl_cli.config.compose import compose, options_of
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.words import suggest
 from metarl_cli.envs.adapters.single import SingleEnv
 from metarl_cli.envs.adapters.vector import VectorEnv
 from metarl_cli.envs.base.batch import NumpyFamily
@@ -20,8 +23,7 @@ from metarl_cli.envs.base.batch import NumpyFamily
 
 def make_family(*, name: str, **settings: Any) -> NumpyFamily:
     """Build a family; `settings` are dotted keys of `conf/env/<name>.yaml`."""
-    overrides = tuple(f"env.{key}={json.dumps(value)}" for key, value in settings.items())
-    return build(_settings(name, overrides))
+    return build(env_settings(name, settings))
 
 
 def make_env(
@@ -51,6 +53,13 @@ def make_vector_env(
     )
 
 
+def env_settings(name: str, settings: Mapping[str, Any]) -> DictConfig:
+    """Return `conf/env/<name>.yaml` with some of its dotted keys set."""
+    if name not in (names := options_of("env")):
+        raise UserError(f"there is no environment {name}.{suggest(name, names)}")
+    return _compose(name, tuple(f"env.{key}={json.dumps(x)}" for key, x in settings.items()))
+
+
 @functools.lru_cache(maxsize=128)  # composing takes longer than building
-def _settings(name: str, overrides: tuple[str, ...]) -> DictConfig:
+def _compose(name: str, overrides: tuple[str, ...]) -> DictConfig:
     return compose(f"env/{name}", overrides).env

@@ -29,8 +29,8 @@ from metarl_cli.core.types import Output, TimeStep, Trajectory
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.evaluator import MetaTest, meta_test
+from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.process import own_random_streams
-from metarl_cli.runtime.runs import find_checkpoint
 
 __all__ = ["TrainedAgent", "compose", "evaluate", "load", "make"]
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_code_of_readme_prints_what_the_agent_is_known_for(
     exec(block, names)
     first, second = map(float, re.findall(r"episode \d: ([\d.]+)", capsys.readouterr().out))
     assert first + 5 < second and 28 < second < 32
-    assert [row["index"] for row in names["table"]] == [0, 1]
+    assert [row.index for row in names["table"]] == [0, 1]
 
 
 def test_importing_the_package_is_cheap() -> None:
@@ -63,7 +64,7 @@ def test_loaded_agent_repeats_the_meta_test_of_its_run() -> None:
     recorded = json.loads((RUN / "eval.json").read_text())
     agent = metarl.load(RUN, threads=1)
     assert agent.env_steps == recorded["env_steps"]
-    assert metarl.evaluate(agent).episodes() == recorded["episodes"]
+    assert [asdict(row) for row in metarl.evaluate(agent).episodes()] == recorded["episodes"]
 
 
 def test_loading_moves_no_random_stream_and_no_number_of_threads() -> None:

@@ -7,8 +7,10 @@ what counts is the ratio.
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -25,12 +27,20 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.envs.adapters.single import SingleEnv
 from metarl_cli.envs.adapters.vector import VectorEnv
 from metarl_cli.envs.base.batch import NumpyFamily
+from metarl_cli.loggers.jsonl import JsonlLogger
 from metarl_cli.rollouts.sampler import Sampler
+from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.process import set_threads
+from metarl_cli.runtime.run_record import RunFiles
+from metarl_cli.runtime.signals import Interruption
+from metarl_cli.runtime.trainer import Budget, Progress, Trainer
 
 ASYNC_ENVS = 16  # processes of AsyncVectorEnv: more only slow it down on small machines
 SYNC_ENVS = 256  # most environments of SyncVectorEnv: its rate does not grow with their number
 GRADIENT_STEPS = "/gradient_steps"  # ends the metric in which a learner counts an iteration's
+# All that happens from one row of the record to the next, see `Trainer.advance`
+PARTS = ("simulate", "act", "learn", "boundary", "check", "log")
+NEVER = 10**18  # environment steps
 NUM_ACTIONS = 16  # random actions prepared beforehand and reused in turn
 
 
@@ -145,12 +155,14 @@ def _measure_iteration(cfg: DictConfig, console: Console) -> None:
     sampler = parts.training_sampler()
     alone = _batch(build(cfg.env), sampler.simulation.num_envs, parts.threads)
     env_only = stepping(alone, alone.num_envs)
-    if not _one_iteration(parts, sampler)["steps"]:  # also a warm-up
-        raise UserError("this algorithm has no training iteration: nothing is meta-trained")
     rates, rows = [], []
-    for _ in range(cfg.rounds):
-        rates.append(measure({"env": env_only}, seconds=cfg.seconds, rounds=1)["env"])
-        rows.append(_one_iteration(parts, sampler))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = _trainer(parts, sampler, Path(folder))
+        if not _one_iteration(trainer)["steps"]:  # also a warm-up
+            raise UserError("this algorithm has no training iteration: nothing is meta-trained")
+        for _ in range(cfg.rounds):
+            rates.append(measure({"env": env_only}, seconds=cfg.seconds, rounds=1)["env"])
+            rows.append(_one_iteration(trainer))
     console.print(_split_table(rows, statistics.median(rates)))
     if rows[0]["gradient_steps"]:
         pace = statistics.median(row["gradient_steps"] / row["learn"] for row in rows)
@@ -158,18 +170,33 @@ def _measure_iteration(cfg: DictConfig, console: Console) -> None:
     console.print(describe(learning_times(parts.algorithm, sampler, parts.device)))
 
 
-def _one_iteration(parts: Parts, sampler: Sampler) -> dict[str, float]:
-    sampler.simulate_s = sampler.act_s = 0.0
-    steps, start = sampler.env_steps, time.perf_counter()
-    metrics = parts.algorithm.train_step(sampler) or {}
-    total = time.perf_counter() - start
-    return {
-        "simulate": sampler.simulate_s,
-        "act": sampler.act_s,
-        "learn": total - sampler.simulate_s - sampler.act_s,
-        "total": total,
-        "steps": sampler.env_steps - steps,
-        "gradient_steps": sum(x for key, x in metrics.items() if key.endswith(GRADIENT_STEPS)),
+def _trainer(parts: Parts, sampler: Sampler, folder: Path) -> Trainer:
+    """A trainer as in a run that keeps its record, with no evaluation or checkpoint due."""
+    record = JsonlLogger(record_path=RunFiles(folder).record)
+    return Trainer(
+        algorithm=parts.algorithm,
+        sampler=sampler,
+        validate=lambda: parts.test("validation"),
+        logger=record,
+        record_position=record.position,
+        store=CheckpointStore(RunFiles(folder).checkpoints),
+        budget=Budget(NEVER, NEVER, NEVER, keep_checkpoints=1),
+        identity={},
+        progress=Progress(next_eval=NEVER, next_checkpoint=NEVER),
+    )
+
+
+def _one_iteration(trainer: Trainer) -> dict[str, float]:
+    """Do one iteration; return the seconds of its parts, and what was done in them."""
+    trainer.restart_clock()
+    steps = trainer.sampler.env_steps
+    metrics = trainer.advance(Interruption())
+    seconds = {part: metrics.get(f"time/{part}_s", 0.0) for part in PARTS}
+    done = [x for key, x in metrics.items() if key.endswith(GRADIENT_STEPS)]
+    return seconds | {
+        "total": sum(seconds.values()),
+        "steps": trainer.sampler.env_steps - steps,
+        "gradient_steps": sum(done),
     }
 
 
@@ -180,8 +207,8 @@ def _split_table(rows: list[dict[str, float]], env_rate: float) -> Table:
     table.add_column("part")
     table.add_column("seconds", justify="right")
     table.add_column("share", justify="right")
-    for part in ("simulate", "act", "learn", "total"):
-        table.add_row(part, f"{median[part]:.2f}", f"{median[part] / median['total']:.0%}")
+    for part in (*PARTS, "total"):
+        table.add_row(part, f"{median[part]:.3f}", f"{median[part] / median['total']:.1%}")
     table.caption = (
         f"{rate:,.0f} env-steps/s against {env_rate:,.0f} of the environment alone: "
         f"ratio {rate / env_rate:.2f}"

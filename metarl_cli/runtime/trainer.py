@@ -16,6 +16,7 @@ from metarl_cli.core.protocols import Algorithm, Logger, Metrics
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.evaluator import MetaTest
+from metarl_cli.runtime.laps import Laps
 from metarl_cli.runtime.process import random_state, restore_random_state
 from metarl_cli.runtime.signals import Interrupted, Interruption
 
@@ -55,8 +56,12 @@ class Trainer:
     budget: Budget
     identity: dict[str, Any]  # what else a checkpoint must carry: W&B id, threads
     progress: Progress = field(default_factory=Progress)
+    clock: Callable[[], float] = time.perf_counter  # seconds
     _boundary: dict[str, Any] = field(default_factory=dict)  # state at the last finished iteration
     _saved: int = -1  # the iteration of the last checkpoint
+
+    def __post_init__(self) -> None:
+        self._laps = Laps(self.clock)
 
     def run(self, interruption: Interruption) -> None:
         """Train until the budget is spent.
@@ -65,14 +70,10 @@ class Trainer:
             Interrupted: a signal came; the state of the last finished iteration has been saved.
             NonFiniteError: something became NaN or infinite; nothing of it was saved.
         """
+        self.restart_clock()
         try:
             while not self._finished:
-                self._boundary = tree.clone(self._small_state())
-                for kept in self.algorithm.experience().values():
-                    kept.mark()
-                with interruption.interruptible():
-                    metrics, result = self._iterate()
-                self._settle(metrics, result)
+                self.advance(interruption)
         except Interrupted:
             # The modules may have been left half-way (parameters swapped, an update under way), so
             # what is saved is the copy; of this object only the counters are used from here on.
@@ -83,6 +84,27 @@ class Trainer:
             self._save(self._boundary | self._experience())
             raise
         self._save()
+
+    def restart_clock(self) -> None:
+        """Leave what happened since the last iteration out of the next one's time."""
+        self._laps.restart()
+
+    def advance(self, interruption: Interruption) -> Metrics:
+        """Do one iteration, write it down and return its metrics.
+
+        All time from one row of the record to the next is in these of them: `time/log_s` and
+        `time/save_s` (writing the row before and its checkpoint), `time/boundary_s` (copying the
+        state to go back to), `time/iteration_s` (which is simulate, act and learn), `time/check_s`
+        (looking for NaN), `time/eval_s`. `time/wall_s` is their sum since the run began.
+        """
+        self._boundary = tree.clone(self._small_state())
+        for kept in self.algorithm.experience().values():
+            kept.mark()
+        self._laps.end("boundary_s")
+        with interruption.interruptible():
+            metrics, result = self._iterate()
+        self._settle(metrics, result)
+        return metrics
 
     def continue_from(self, state: dict[str, Any]) -> None:
         """Restore the state of the run's newest checkpoint; later ones are set aside."""
@@ -121,12 +143,10 @@ class Trainer:
         """One iteration of the algorithm and, when due, an evaluation; nothing is written here."""
         self.sampler.simulate_s = self.sampler.act_s = 0.0
         self.sampler.unstable = 0
-        clock = time.perf_counter()
         trained = self.algorithm.train_step(self.sampler)
-        elapsed = time.perf_counter() - clock
+        elapsed = self._laps.end("iteration_s")
         progress, steps = self.progress, self.sampler.env_steps
         progress.iteration += 1
-        progress.wall_s += elapsed
         progress.finished = trained is None
         metrics = (trained or {}) | {
             "time/iteration_s": elapsed,
@@ -136,20 +156,23 @@ class Trainer:
             "sim/unstable": float(self.sampler.unstable),
         }
         self._require_finite(metrics)
+        self._laps.end("check_s")
         result = None
         if trained is not None and (steps >= progress.next_eval or self._finished):
             progress.next_eval = (steps // self.budget.eval_every + 1) * self.budget.eval_every
-            clock = time.perf_counter()
             result = self.validate()
-            metrics["time/eval_s"] = time.perf_counter() - clock
             metrics |= result.metrics()
-        progress.wall_s += metrics.get("time/eval_s", 0.0)
+            self._laps.end("eval_s")
+        laps = self._laps.take()
+        progress.wall_s += sum(laps.values())
+        metrics |= {f"time/{name}": seconds for name, seconds in laps.items()}
         return metrics | {"iteration": progress.iteration, "time/wall_s": progress.wall_s}, result
 
     def _settle(self, metrics: Metrics, result: MetaTest | None) -> None:
         """Write down a finished iteration."""
         steps, progress = self.sampler.env_steps, self.progress
         self.logger.log(metrics, steps)
+        self._laps.end("log_s")
         score = None if result is None else result.score()
         best = score is not None and score > progress.best_score
         if score is not None and best:
@@ -158,6 +181,7 @@ class Trainer:
             every = self.budget.checkpoint_every
             progress.next_checkpoint = (steps // every + 1) * every
             self._save(score=score, best=best)
+            self._laps.end("save_s")
 
     def _save(
         self,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import signal
 import sys
@@ -14,6 +15,7 @@ import torch
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import NonFiniteError, RunError
 from metarl_cli.core.paths import conf_dir
+from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.runtime.signals import Interrupted, Interruption
 
 ALGOS = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
@@ -220,6 +222,47 @@ def test_evaluations_and_checkpoints_come_when_due(tmp_path: Path, tiny_run: Mak
     evaluated = [row["env_steps"] for row in run.rows() if "eval/online_1" in row]
     assert evaluated == [120, 360, 720, 840]
     assert [m.env_steps for m in run.store.manifests()] == [120, 360, 600, 840]
+
+
+class Clock:
+    """A clock that stands still but for calls that are said to take some seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def delay(self, owner: Any, name: str, seconds: float) -> None:
+        call = getattr(owner, name)
+
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            self.now += seconds
+            return call(*args, **kwargs)
+
+        setattr(owner, name, slow)
+
+
+def test_all_time_from_one_row_to_the_next_has_a_name(tmp_path: Path, tiny_run: Make) -> None:
+    run, clock = tiny_run(tmp_path / "run", env_steps=360), Clock()
+    run.trainer.clock = clock
+    run.trainer = dataclasses.replace(run.trainer)
+    trainer = run.trainer
+    clock.delay(trainer.algorithm, "train_step", 100.0)
+    clock.delay(trainer, "validate", 20.0)
+    clock.delay(trainer.store, "save", 7.0)
+    clock.delay(trainer, "record_position", 3.0)  # read for each copy of the state
+    clock.delay(run.record, "log", 1.0)
+    train(run)
+    rows = read_rows(run.record.path)
+    names = ("log", "save", "boundary", "iteration", "check", "eval")
+    table = [[row.get(f"time/{name}_s") for name in names] for row in rows]
+    assert table == [
+        [None, None, 3.0, 100.0, 0.0, 20.0],
+        [1.0, 10.0, 3.0, 100.0, 0.0, 20.0],  # a checkpoint holds the state anew
+        [1.0, 10.0, 3.0, 100.0, 0.0, 20.0],
+    ]
+    assert [row["time/wall_s"] for row in rows] == [123.0, 257.0, 391.0]
 
 
 def test_best_checkpoint_has_the_best_validation_return(tmp_path: Path, tiny_run: Make) -> None:

@@ -147,3 +147,17 @@ def test_a_finite_training_set_of_a_finite_family_repeats_no_task():
 def test_more_tasks_than_there_are_is_one_clear_line(settings, message):
     with pytest.raises(UserError, match=message):
         split(Ids(), **settings)
+
+
+def test_tasks_are_the_same_only_where_training_meets_them():
+    assert not split().same_tasks
+    assert not split(Coins()).same_tasks
+    assert not split(Ids(), num_test=3).same_tasks
+    assert split(Directions(), num_test=1, num_validation=2).same_tasks
+    few = {"mode": "finite", "num_train": 1, "num_test": 1, "num_validation": 1}
+    splits = [split(Directions(), **few, train_seed=seed) for seed in range(8)]
+    same = {bool(rows(x.fixed("test")) & {tuple(row) for row in x.training_set}) for x in splits}
+    assert same == {True, False}
+    for each in splits:
+        trained = {tuple(row) for row in each.training_set}
+        assert each.same_tasks == bool(rows(each.fixed("test")) & trained)

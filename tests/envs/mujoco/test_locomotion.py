@@ -176,12 +176,12 @@ def test_rllab_ant_starts_crouched_and_sees_its_rotation_and_center_of_mass(name
 
 def test_center_of_mass_has_the_same_bits_at_any_batch_size():
     rng = np.random.default_rng(0)
-    batch = SpatialCenterOfMass(Physics(compile_model(find_robot("ant_maml")), 37))
-    single = SpatialCenterOfMass(Physics(compile_model(find_robot("ant_maml")), 1))
-    batch._qpos[:], batch._qvel[:] = rng.normal(size=(37, 15)), rng.normal(size=(37, 14))
+    many, one = (Physics(compile_model(find_robot("ant_maml")), num) for num in (37, 1))
+    batch, single = SpatialCenterOfMass(many), SpatialCenterOfMass(one)
+    many.qpos[:], many.qvel[:] = rng.normal(size=(37, 15)), rng.normal(size=(37, 14))
     batch.refresh()
     for row in (0, 20, 36):
-        single._qpos[0], single._qvel[0] = batch._qpos[row], batch._qvel[row]
+        one.qpos[0], one.qvel[0] = many.qpos[row], many.qvel[row]
         single.refresh()
         for name in ("position", "velocity", "rotation"):
             np.testing.assert_array_equal(getattr(single, name)[0], getattr(batch, name)[row])

@@ -35,6 +35,8 @@ def open_regular(path: Path, *, most_bytes: int | None = None) -> Iterator[Buffe
             if most_bytes is not None and status.st_size > most_bytes:
                 raise UserError(f"cannot read {path}: more than {most_bytes:,} bytes")
             yield file
+    except IsADirectoryError as error:
+        raise UserError(f"cannot read {path}: not a regular file") from error
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot read {path}: {reason}") from error

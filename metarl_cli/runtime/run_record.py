@@ -15,8 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import read_regular
+from metarl_cli.core.plain_yaml import read_plain_yaml
 from metarl_cli.core.typed import typed
 from metarl_cli.loggers.jsonl import Row, iterate_rows
 from metarl_cli.runtime.checkpoint import CheckpointStore
@@ -115,6 +118,17 @@ class RunRecord:
     def fault(self) -> str | None:
         """What is wrong with meta.json, if anything."""
         return self._meta[1]
+
+    def config(self) -> dict[str, Any]:
+        """Read the settings as they were written, under the names of that version."""
+        path = self.files.config
+        try:
+            settings = yaml.safe_load(read_plain_yaml(path))
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise UserError(f"cannot read {path}: not the config of a run") from error
+        if not isinstance(settings, dict):
+            raise UserError(f"{path} is not the config of a run")
+        return settings
 
     def rows(self) -> Iterator[Row]:
         """Read the record row by row; a last one that a crash tore off is left out."""

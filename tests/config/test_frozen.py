@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
-from metarl_cli.config.frozen import MOST_BYTES, freeze, read_frozen
+from metarl_cli.config.frozen import freeze, read_frozen
 from metarl_cli.config.migrate import STEPS, Step, migrate
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.plain_yaml import MOST_BYTES
 
 REFERENCE = Path(__file__).resolve().parents[2] / "outputs" / "reference"
 RUNS = sorted(path.parent.name for path in REFERENCE.glob("*/config.yaml"))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from metarl_cli.core.errors import UserError
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
@@ -179,3 +180,20 @@ def test_checkpoints_are_known_by_their_manifests() -> None:
     (manifest,) = checkpoints.manifests()
     assert manifest.env_steps == 18_080_000
     assert checkpoints.best() == manifest
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_config_is_a_plain_mapping(name: str) -> None:
+    run = RunRecord(REFERENCE / name)
+    loaded = OmegaConf.to_container(OmegaConf.load(run.files.config), resolve=True)
+    assert run.config() == loaded
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &a [1]\nb: *a\n", "a: ${oc.env:HOME}", "[1]", "a: {", "a: !!python/name:os.system"]
+)
+def test_config_that_is_more_or_less_than_a_plain_mapping_is_refused(
+    run: RunRecord, text: str
+) -> None:
+    run.files.config.write_text(text)
+    assert "config" in one_line(run.config)

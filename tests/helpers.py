@@ -162,6 +162,7 @@ class Scripted:
     """An agent whose t-th action of a trial is t / 10 in every component (t mod 3 if discrete)."""
 
     discrete: bool = False
+    device: str = "cpu"
 
     def initial_state(self, num_tasks: int, envs_per_task: int) -> int:
         return 0
@@ -169,10 +170,11 @@ class Scripted:
     def act(self, state: int, step: Any, *, explore: bool) -> Output:
         rows = len(step.first)
         if self.discrete:
-            action = torch.full((rows,), state % NUM_ACTIONS)
+            action = torch.full((rows,), state % NUM_ACTIONS, device=self.device)
         else:
-            action = torch.full((rows, 2), state / 10)
-        return Output(action, state + 1, {"age": torch.full((rows,), float(state))})
+            action = torch.full((rows, 2), state / 10, device=self.device)
+        age = torch.full((rows,), float(state), device=self.device)
+        return Output(action, state + 1, {"age": age})
 
     def adapt(self, state: int, episode: Any) -> int:
         return state + 100
@@ -193,12 +195,13 @@ def tiny_sampler(
     seed: int = 0,
     record_info: bool = False,
     mode: Literal["fresh", "finite"] = "fresh",
+    device: str = "cpu",
     **settings: Any,
 ):
     """Sampler of a `TinyFamily` with the given settings."""
     family = TinyFamily(**settings)
     split = TaskSplit(family, **(SPLIT | {"mode": mode}))
-    simulation = family.simulate(num_envs)
+    simulation = family.simulate(num_envs, device=device)
     return Sampler(simulation, split, num_tasks=num_tasks, seed=seed, record_info=record_info)
 
 

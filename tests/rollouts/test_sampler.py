@@ -1,13 +1,17 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from helpers import NUM_STATES, Noisy, Scripted, tiny_sampler
 from torch.testing import assert_close
 
+from metarl_cli.core import tree
 from metarl_cli.core.errors import NonFiniteError
 
 AGENT = Scripted()
 T, B = 4, 6
+ENDS = [2, 9, 9, 3, 9, 1]
 
 
 def run(sampler, agent=AGENT, **settings):
@@ -230,3 +234,64 @@ def test_numbers_of_an_unstable_step_are_held():
     episode, _ = run(sampler)
     assert np.isfinite(episode.next_obs.numpy()).all()
     assert episode.next_obs[2, 0].equal(episode.step.obs[2, 0])
+
+
+def test_a_number_of_steps_is_whole_episodes_back_to_back_and_the_last_is_cut():
+    sampler = tiny_sampler(horizon=3)
+    piece, trial = run(sampler, steps=5)
+    assert piece.step.first[:, 0].tolist() == [1, 0, 0, 1, 0]
+    assert (piece.step.obs[:, 0, 0] * NUM_STATES).round().tolist() == [0, 1, 2, 0, 1]
+    assert piece.reward.shape == (5, B) and sampler.env_steps == 5 * B
+    assert trial.open_episode.elapsed == 2 and sampler.episodes_run == 2
+
+
+def test_the_next_steps_go_on_with_the_episode_that_was_cut():
+    in_pieces, whole = tiny_sampler(ends=ENDS), tiny_sampler(ends=ENDS)
+    trial, pieces = in_pieces.begin(AGENT, in_pieces.sample_tasks()), []
+    for steps in (1, 2, 3, 2):
+        piece, trial = in_pieces.run(AGENT, trial, steps=steps)
+        pieces.append(piece)
+    expected, after = run(whole, episodes=2)
+    joined = tree.concatenate(pieces)
+    tree.tree_map(partial(assert_close, rtol=0, atol=0), joined, expected)
+    assert trial.open_episode is None and trial.state == after.state
+    assert in_pieces.state_dict() == whole.state_dict()
+
+
+def test_next_obs_of_a_cut_is_where_the_episode_goes_on():
+    sampler = tiny_sampler()
+    first, trial = run(sampler, steps=2)
+    second, _ = sampler.run(AGENT, trial, steps=1)
+    assert first.next_obs[-1].equal(second.step.obs[0]) and second.step.first.eq(0).all()
+
+
+def test_whole_episodes_begin_anew_and_leave_a_cut_one_behind():
+    sampler = tiny_sampler()
+    _, trial = run(sampler, steps=2)
+    episode, after = sampler.run(AGENT, trial)
+    assert episode.step.first[:, 0].tolist() == [1, 0, 0, 0] and after.open_episode is None
+    assert episode.step.prev_action[0].equal(trial.prev_action)
+
+
+@pytest.mark.parametrize("use", ["another run", "a resume"])
+def test_an_episode_whose_simulation_was_used_since_cannot_go_on(use):
+    sampler = tiny_sampler()
+    _, trial = run(sampler, steps=2)
+    if use == "another run":
+        run(sampler, steps=2)
+    else:
+        sampler.load_state_dict(sampler.state_dict())
+    with pytest.raises(ValueError, match="cannot go on: the simulation was used since"):
+        sampler.run(AGENT, trial, steps=1)
+
+
+def test_no_steps_are_refused():
+    with pytest.raises(ValueError, match="steps: got 0, expected a number > 0"):
+        run(tiny_sampler(), steps=0)
+
+
+def test_a_fault_after_a_cut_is_named_by_the_step_of_its_episode():
+    sampler = tiny_sampler(fault=("reward", 3, 3))
+    _, trial = run(sampler, steps=2)
+    with pytest.raises(NonFiniteError, match="reward is not finite at step 3 in environment 3"):
+        sampler.run(AGENT, trial, steps=2)

@@ -1,0 +1,78 @@
+"""A device to test with where there is none: tensors that compute on the CPU but are not there.
+
+Within `OtherDevice()`, tensors made on `OTHER` say that they are on torch's device "meta" and carry
+numbers all the same. Like those of a GPU they refuse to meet tensors of the CPU, and whatever reads
+them (`.item()`, `bool()`, `.cpu()`, ...) is counted, for on a GPU it would wait for the device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter, tree_map
+
+OTHER = torch.device("meta")
+_aten = torch.ops.aten
+_READS = {_aten._local_scalar_dense.default, _aten.equal.default, _aten.nonzero.default}
+
+
+class _There(Tensor):
+    """A tensor of the other device; `here` holds its numbers."""
+
+    here: Tensor
+
+    @staticmethod
+    def __new__(cls, here: Tensor) -> _There:
+        new = Tensor._make_wrapper_subclass(
+            cls, here.size(), strides=here.stride(), dtype=here.dtype, device=OTHER
+        )
+        new.here = here
+        return new
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise RuntimeError(f"{func}: used outside `OtherDevice()`")
+
+
+class OtherDevice(TorchDispatchMode):
+    """Counts in `reads` how often numbers of the other device were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        tensors = [x for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)]
+        there = any(isinstance(x, _There) for x in tensors)
+        target = kwargs.get("device")
+        if target is not None:
+            kwargs["device"] = torch.device("cpu")
+        if func is _aten._to_copy.default and target is not None:
+            self.reads += there and torch.device(target) != OTHER
+            arrives = torch.device(target) == OTHER
+        else:
+            strangers = [x for x in tensors if there and not isinstance(x, _There) and x.dim()]
+            if strangers:
+                raise RuntimeError(f"{func}: a tensor of the CPU meets one of the other device")
+            arrives = there if target is None else torch.device(target) == OTHER
+        self.reads += there and func in _READS
+        result = func(*tree_map(_here, args), **tree_map(_here, kwargs))
+        return tree_map(lambda x: _back(x, tensors, arrives), result)
+
+
+def _here(x: Any) -> Any:
+    return x.here if isinstance(x, _There) else x
+
+
+def _back(x: Any, arguments: list[Tensor], arrives: bool) -> Any:
+    """Wrap a result; one that was written in place is the argument that it was."""
+    if not isinstance(x, Tensor):
+        return x
+    for argument in arguments:
+        if _here(argument) is x:
+            return argument
+    return _There(x) if arrives else x

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 
@@ -37,12 +38,32 @@ class _There(Tensor):
         raise RuntimeError(f"{func}: used outside `OtherDevice()`")
 
 
+class _FromData(TorchFunctionMode):
+    """Lets tensors of Python's numbers take the way over the CPU; on "meta" they would be lost."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
+            target = torch.device(kwargs.pop("device"))
+            return func(*args, **kwargs, device="cpu").to(target)
+        return func(*args, **kwargs)
+
+
 class OtherDevice(TorchDispatchMode):
     """Counts in `reads` how often numbers of the other device were read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reads = 0
+        self._from_data = _FromData()
+
+    def __enter__(self) -> OtherDevice:
+        self._from_data.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._from_data.__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 
@@ -10,7 +11,8 @@ Precision = Literal["float32", "bfloat16"]
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Context in which networks on a device compute in the given precision."""
-    dtype = PRECISIONS[precision]
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context in which networks on a device compute in the given precision."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=PRECISIONS[precision])

@@ -6,7 +6,9 @@ arXiv:1801.01290, where the scale of the reward takes the temperature's place.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +77,7 @@ class SAC:
         learned = [p for m in modules for p in m.parameters() if p.requires_grad]
         return torch.optim.Adam(learned, lr=self.learning_rate, fused=True)
 
-    def autocast(self, device: torch.device) -> torch.autocast:
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Context in which networks compute in the chosen precision."""
         return autocast(self.precision, device)
 

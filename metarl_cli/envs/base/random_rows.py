@@ -50,19 +50,6 @@ class RowRandom:
         """Move the streams of `rows` on as if `size` numbers had been drawn from each."""
         self._counters[rows] += np.uint64(size)
 
-    def state_dict(self) -> dict[str, list[int]]:
-        """Return the seed and counter of each stream."""
-        return {"seeds": self._seeds.tolist(), "counters": self._counters.tolist()}
-
-    def load_state_dict(self, state: dict[str, list[int]]) -> None:
-        """Continue the streams where `state_dict` found them."""
-        if len(state["seeds"]) != len(self._seeds):
-            raise ValueError(
-                f"saved random streams: {len(state['seeds'])} rows, expected {len(self._seeds)}"
-            )
-        self._seeds[:] = np.asarray(state["seeds"], np.uint64)
-        self._counters[:] = np.asarray(state["counters"], np.uint64)
-
     def _bits(self, size: int, rows: np.ndarray) -> np.ndarray:
         counters = self._counters[rows][:, None] + np.arange(1, size + 1, dtype=np.uint64)
         self.skip(size, rows)

@@ -13,12 +13,12 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from metarl_cli.core.checks import require_positive
-from metarl_cli.envs.base.drawing import BLUE, RED
+from metarl_cli.envs.base.drawing import BLUE, RED, Colour
 from metarl_cli.envs.maze.map import NUM_HEADINGS, MazeMap
-from metarl_cli.envs.raycast.camera import Camera
+from metarl_cli.envs.raycast.camera import LevelCamera
 from metarl_cli.envs.raycast.raycaster import RayCaster
 from metarl_cli.envs.raycast.scene import Boxes, World, cube
-from metarl_cli.envs.raycast.textures import Colour, Texture, bricks, plain, speckled, tiled
+from metarl_cli.envs.raycast.textures import Texture, bricks, plain, speckled, tiled
 
 if TYPE_CHECKING:
     from metarl_cli.envs.maze.maze import Eyes, MazeState
@@ -68,7 +68,7 @@ class CameraView:
             raise ValueError(
                 "view: expected eye_height < wall_height, box_size < cell_size, vertical_fov < 180"
             )
-        self.camera = Camera(width, height, np.deg2rad(vertical_fov), eye_height)
+        self.camera = LevelCamera(width, height, np.deg2rad(vertical_fov), eye_height)
         self._wall_height = wall_height
         self.cell_size, self.box_size = cell_size, box_size
 

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box
 from metarl_cli.core.checks import require_positive, require_range
 from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.mujoco.physics import LARGEST, Physics
-from metarl_cli.envs.mujoco.view import Camera, SceneView
+from metarl_cli.envs.mujoco.view import SceneCamera, SceneView
 
 NUM_BLOCKS = 5
 
@@ -25,7 +25,7 @@ _XML = Path(__file__).parent / "assets" / "block_push.xml"
 _ORDERS = np.array(list(permutations(range(NUM_BLOCKS))))  # [120, 5], the band of each block
 _NUM_GRIPPER = 3  # coordinates: x, y (m), yaw (rad)
 _TABLE_Z, _BLOCK_TOP_Z = -0.325, -0.225  # m
-_CAMERA = Camera(azimuth=90.0, elevation=-90.0, span=1.8, height=-0.3, place=(0.45, 0.0))
+_CAMERA = SceneCamera(azimuth=90.0, elevation=-90.0, span=1.8, height=-0.3, place=(0.45, 0.0))
 _GRID = 24  # midpoints per axis for the mean over tasks
 
 

@@ -1,8 +1,10 @@
 """The centre of mass of a robot, where it is and how it moves, from the robot's coordinates alone.
 
-MuJoCo computes it after a step only together with collisions and inertias at the new state, which
-takes as long as a sixth to a half of the step itself; for trees of hinges it is a sum of rotated
-vectors.
+MuJoCo computes it after a step only together with collisions and inertias at the new state; for
+trees of hinges it is a sum of rotated vectors. Measured in turns with MuJoCo's own (a sensor of
+`subtree_linvel`, computed up to the stage of velocities), 64 environments, one thread: in the plane
+the environment is 1.4 times as fast (cheetah_vel_maml, 76 against 53 thousand steps/s). In space
+there is no gain (ant_vel_maml, 1.01); it stays so that the numbers of these environments do.
 
 The centre of mass lies at the place of the root + the sum over bodies of R(body) @ arm(body). The
 arm is the sum, in the body's own frame, of its centre and of where its children sit, each weighted

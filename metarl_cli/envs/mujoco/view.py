@@ -28,7 +28,7 @@ _GEOM = mujoco.mjtGeom
 
 
 @dataclass(frozen=True)
-class Camera:
+class SceneCamera:
     """Where pictures are taken from.
 
     Args:
@@ -54,8 +54,8 @@ class Camera:
         return np.stack([right, np.cross(right, away), away])
 
 
-SIDE = Camera(azimuth=90.0, elevation=-8.0, span=4.0, height=0.7)
-ABOVE = Camera(azimuth=90.0, elevation=-40.0, span=4.5, height=0.4)
+SIDE = SceneCamera(azimuth=90.0, elevation=-8.0, span=4.0, height=0.7)
+ABOVE = SceneCamera(azimuth=90.0, elevation=-40.0, span=4.5, height=0.4)
 
 
 class SceneView:
@@ -66,7 +66,7 @@ class SceneView:
         camera: where from.
     """
 
-    def __init__(self, model: mujoco.MjModel, camera: Camera) -> None:
+    def __init__(self, model: mujoco.MjModel, camera: SceneCamera) -> None:
         self._model, self._data, self._camera = model, mujoco.MjData(model), camera
         self._opengl: OpenGLScene | None = None
         if (backend := opengl_backend()) is not None:
@@ -122,7 +122,7 @@ def _add_goals(scene: mujoco.MjvScene, goals: Sequence[Place]) -> None:
 class _Drawing:
     """One plain picture; world points `[n, 3]` become `[n, 2]` in the plane of the picture."""
 
-    def __init__(self, camera: Camera, focus: np.ndarray, span: float) -> None:
+    def __init__(self, camera: SceneCamera, focus: np.ndarray, span: float) -> None:
         self._level = abs(camera.elevation) < _LEVEL
         self._axes = (replace(camera, elevation=0.0) if self._level else camera).axes()
         self._focus, self._span = focus, span

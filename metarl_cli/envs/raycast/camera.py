@@ -17,7 +17,7 @@ FAR = 1e3  # m, depth of what no wall closes off
 
 
 @dataclass(frozen=True)
-class Camera:
+class LevelCamera:
     """A camera that looks horizontally.
 
     Args:
@@ -67,7 +67,7 @@ class View:
         rise: the rows' rays upwards, `[height]`.
     """
 
-    def __init__(self, poses: np.ndarray, camera: Camera) -> None:
+    def __init__(self, poses: np.ndarray, camera: LevelCamera) -> None:
         self.camera = camera
         self.x, self.z, heading = (poses[:, i : i + 1].astype(np.float64) for i in range(3))
         self.ahead_x, self.ahead_z = np.cos(heading), -np.sin(heading)

@@ -2,7 +2,7 @@
 
 All surfaces are upright or level and the camera looks horizontally, so one ray per image column
 tells which wall closes the view (as in id Software's Wolfenstein 3D of 1992); wall, floor and
-ceiling are then looked up per pixel, and the boxes of `raycast_boxes` are drawn over them.
+ceiling are then looked up per pixel, and the boxes of `boxes` are drawn over them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarl_cli.envs.raycast.boxes import draw_boxes
-from metarl_cli.envs.raycast.camera import FAR, NEAR, Camera, View
+from metarl_cli.envs.raycast.camera import FAR, NEAR, LevelCamera, View
 from metarl_cli.envs.raycast.scene import Boxes, World, brightness
 from metarl_cli.envs.raycast.textures import Atlas
 
@@ -26,7 +26,7 @@ class RayCaster:
         camera: image size, field of view, eye height.
     """
 
-    def __init__(self, world: World, camera: Camera) -> None:
+    def __init__(self, world: World, camera: LevelCamera) -> None:
         if not 0 < camera.eye_height < world.wall_height:
             raise ValueError(
                 f"eye_height: got {camera.eye_height}, "
@@ -99,7 +99,7 @@ class RayCaster:
 class _Planes:
     """Floor and ceiling: each image row looks at one of them, at one depth."""
 
-    def __init__(self, world: World, camera: Camera, atlas: Atlas) -> None:
+    def __init__(self, world: World, camera: LevelCamera, atlas: Atlas) -> None:
         rise = camera.rows()
         up = rise > 0
         texture = np.where(up, world.ceiling_texture, world.floor_texture)

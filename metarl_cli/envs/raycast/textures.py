@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int]
+from metarl_cli.envs.base.drawing import Colour
 
 NUM_SHADES = 16  # steps of brightness, from DARKEST to 1
 DARKEST = 0.55
@@ -42,11 +42,6 @@ class Texture:
 def plain(colour: Colour) -> Texture:
     """Return one colour everywhere."""
     return Texture(np.full((1, 1, 3), colour, np.uint8), 1.0)
-
-
-def checkered(first: Colour, second: Colour, side: float) -> Texture:
-    """Return squares of `side` metres in two colours."""
-    return Texture(np.array([[first, second], [second, first]], np.uint8), side)
 
 
 def speckled(colour: Colour, contrast: float, *, texel: float = 0.04, seed: int = 0) -> Texture:

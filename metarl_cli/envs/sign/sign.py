@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.envs.base.batch import Arrays, NumpyBatch, NumpyFamily, Outcome
-from metarl_cli.envs.raycast.camera import Camera
+from metarl_cli.envs.raycast.camera import LevelCamera
 from metarl_cli.envs.raycast.raycaster import RayCaster
 from metarl_cli.envs.raycast.scene import Boxes, World, clearance, cube, join, key
 from metarl_cli.envs.raycast.textures import lettering, plain, speckled, tiled
@@ -90,7 +90,7 @@ class SignNav(NumpyFamily):
             key_radius=key_radius,
         )
         require_not_negative(agent_radius=agent_radius, touch_slack=touch_slack)
-        self.camera = Camera(
+        self.camera = LevelCamera(
             image_width, image_height, float(np.deg2rad(field_of_view)), eye_height
         )
         image = Box(0, 255, (image_height, image_width, 3), np.uint8)

@@ -7,10 +7,10 @@ import pytest
 
 from metarl_cli.envs.base.drawing import GREEN
 from metarl_cli.envs.mujoco.opengl import opengl_backend
-from metarl_cli.envs.mujoco.view import ABOVE, HEIGHT, SIDE, WIDTH, Camera, SceneView
+from metarl_cli.envs.mujoco.view import ABOVE, HEIGHT, SIDE, WIDTH, SceneCamera, SceneView
 
-LEVEL = Camera(azimuth=90, elevation=0, span=3.2, height=1.0)  # 100 pixels per metre
-DOWN = Camera(azimuth=90, elevation=-90, span=3.2, place=(0.0, 0.0))
+LEVEL = SceneCamera(azimuth=90, elevation=0, span=3.2, height=1.0)  # 100 pixels per metre
+DOWN = SceneCamera(azimuth=90, elevation=-90, span=3.2, place=(0.0, 0.0))
 MOVING_BALL = """
 <mujoco><worldbody>
   <geom type="plane" size="9 9 1"/>
@@ -67,7 +67,7 @@ def test_camera_follows_the_robot_over_a_ground_that_repeats(plain):
 def test_near_geoms_hide_far_ones(plain, camera):
     ball = 'type="sphere" size=".3"'
     near, far = f'{ball} pos="0 -.5 1.5" rgba="1 0 0 1"', f'{ball} pos="0 .5 .5" rgba="0 0 1 1"'
-    place = Camera(camera.azimuth, camera.elevation, 3.2, height=1.0, place=(0.0, 0.0))
+    place = SceneCamera(camera.azimuth, camera.elevation, 3.2, height=1.0, place=(0.0, 0.0))
     pictures = [scene(geoms(*order), place).picture([]) for order in ((near, far), (far, near))]
     np.testing.assert_array_equal(*pictures)
     near, far = (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metarl_cli.envs.raycast.camera import Camera
+from metarl_cli.envs.raycast.camera import LevelCamera
 from metarl_cli.envs.raycast.raycaster import RayCaster
 from metarl_cli.envs.raycast.scene import (
     FIELDS,
@@ -20,7 +20,6 @@ from metarl_cli.envs.raycast.textures import (
     NUM_SHADES,
     Texture,
     bricks,
-    checkered,
     lettering,
     plain,
     speckled,
@@ -28,7 +27,8 @@ from metarl_cli.envs.raycast.textures import (
 )
 
 EYE, HEIGHT = 1.5, 2.74
-CAMERA = Camera(width=80, height=60, vertical_fov=np.pi / 3, eye_height=EYE)
+BLACK_AND_WHITE = np.array([[[0] * 3, [255] * 3], [[255] * 3, [0] * 3]], np.uint8)
+CAMERA = LevelCamera(width=80, height=60, vertical_fov=np.pi / 3, eye_height=EYE)
 ROOM = [((0, 0), (10, 0)), ((10, 0), (10, 8)), ((10, 8), (0, 8)), ((0, 8), (0, 0))]
 WALL, FLOOR, CEILING, RED, GREEN, BLUE, SIGN = range(7)
 COLOURS = [(90, 90, 90), (120, 100, 80), (200, 210, 220), (255, 0, 0), (0, 255, 0), (0, 0, 255)]
@@ -151,7 +151,7 @@ def test_letters_read_from_left_to_right():
 
 
 def test_floor_texture_lies_where_it_should():
-    image = see([2.25, 4.25, EAST], floor=checkered((0, 0, 0), (255, 255, 255), 1.0))[0]
+    image = see([2.25, 4.25, EAST], floor=Texture(BLACK_AND_WHITE, 1.0))[0]
     # Row 50 looks 1.5 / (20.5 * 0.019245) = 3.80 m ahead: x = 6.05; z = 4.25 is below the middle.
     depth = EYE / (20.5 * CAMERA.pixel)
     z = 4.25 + depth * CAMERA.columns()
@@ -162,7 +162,7 @@ def test_floor_texture_lies_where_it_should():
 
 def test_far_texture_fades_into_its_mean():
     far = [((100, -200), (100, 200))]
-    texture = checkered((0, 0, 0), (255, 255, 255), 0.1)
+    texture = Texture(BLACK_AND_WHITE, 0.1)
     image = RayCaster(world(far, wall=texture), CAMERA).render(np.zeros((1, 3)), NOTHING)[0]
     light = brightness(-1.0, 0.0)
     np.testing.assert_array_equal(image[30, 40], shaded((127.5,) * 3, light))
@@ -286,8 +286,8 @@ def test_textures_have_sides_of_powers_of_two():
 
 def test_impossible_cameras_are_refused():
     with pytest.raises(ValueError, match="eye_height: got 3"):
-        RayCaster(world(), Camera(width=8, height=6, vertical_fov=1.0, eye_height=3.0))
+        RayCaster(world(), LevelCamera(width=8, height=6, vertical_fov=1.0, eye_height=3.0))
     with pytest.raises(ValueError, match="field_of_view: got 180"):
-        Camera(width=8, height=6, vertical_fov=np.pi, eye_height=1.0)
+        LevelCamera(width=8, height=6, vertical_fov=np.pi, eye_height=1.0)
     with pytest.raises(ValueError, match="image_height: got 0"):
-        Camera(width=8, height=0, vertical_fov=1.0, eye_height=1.0)
+        LevelCamera(width=8, height=0, vertical_fov=1.0, eye_height=1.0)

@@ -25,6 +25,7 @@ class TensorSimulation:
     def __init__(self, batch: NumpyBatch, device: torch.device | str = "cpu") -> None:
         self._batch = batch
         self.num_envs, self.device = batch.num_envs, torch.device(device)
+        self._on_cpu = self.device.type == "cpu"
         self.spec, self.info_keys = batch.family.spec, batch.family.info_keys
 
     def reset(self, task: Tensor, *, seed: int) -> Observation:
@@ -37,7 +38,7 @@ class TensorSimulation:
         obs, reward, terminated, truncated, info = self._batch.step(action.cpu().numpy())
         return StepResult(
             self._observation(obs),
-            torch.as_tensor(reward, dtype=torch.float32).to(self.device),
+            self._tensor(reward.astype(np.float32)),
             self._tensor(terminated),
             self._tensor(truncated),
             {key: self._tensor(values) for key, values in info.items()},
@@ -57,4 +58,5 @@ class TensorSimulation:
         return self._tensor(obs)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array).to(self.device)
+        tensor = torch.from_numpy(array)
+        return tensor if self._on_cpu else tensor.to(self.device)  # even an idle `.to` takes time

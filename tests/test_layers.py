@@ -28,11 +28,12 @@ LAYERS = {
     "reports": 5,  # of runs, which they read through runtime/run_record.py
     "config": 6,
     "commands": 6,
+    "testing": 6,
 }
 TOP_LAYER = 6  # cli.py
 FENCES = {
     "hydra": ("config/", "cli.py", "commands/"),
-    "omegaconf": ("config/", "cli.py", "commands/"),
+    "omegaconf": ("config/", "cli.py", "commands/", "testing/"),
     "wandb": ("loggers/wandb.py",),
     "rich": ("loggers/console.py", "commands/"),
     "mujoco": ("envs/",),

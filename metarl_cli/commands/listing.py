@@ -15,7 +15,7 @@ from rich.table import Table
 
 from metarl_cli.commands.env_facts import env_facts
 from metarl_cli.config.build import build, flatten
-from metarl_cli.config.check import check
+from metarl_cli.config.check import check, plugins_of
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import BenchConfig
 from metarl_cli.config.targets import locate
@@ -124,7 +124,7 @@ def _show_env(console: Console, name: str) -> None:
 def _summary(node: DictConfig) -> str:
     """Return the first sentence of the docstring of an environment's objective, or of its own."""
     target = node.get("objective", node)["_target_"]
-    text = inspect.getdoc(locate(target, key="env", plugins=[])) or ""
+    text = inspect.getdoc(locate(target, key="env", plugins=plugins_of(node))) or ""
     return " ".join(text.partition("\n\n")[0].split())
 
 

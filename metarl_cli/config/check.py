@@ -15,6 +15,7 @@ from metarl_cli.config.schema import SECTIONS, Node, TrainConfig
 from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.config.types import annotations_of, as_integer, describe, is_plain, matches
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.plugins import installed_plugins
 from metarl_cli.core.words import one_line, suggest
 
 META_KEYS = ("_target_", "_partial_")
@@ -44,10 +45,13 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> None:
 
 
 def plugins_of(node: Any) -> list[str]:
-    """Return the user's own modules, named at the root of the tree that the node belongs to."""
+    """Return the packages that the user trusts: installed plug-ins, and modules that he names.
+
+    They are named at the root of the tree that the node belongs to.
+    """
     root = node._get_root() if isinstance(node, DictConfig | ListConfig) else None
-    plugins = root.get("plugins") if isinstance(root, DictConfig) else None
-    return [str(name) for name in plugins] if isinstance(plugins, ListConfig) else []
+    named = root.get("plugins") if isinstance(root, DictConfig) else None
+    return [*installed_plugins(), *(map(str, named) if isinstance(named, ListConfig) else ())]
 
 
 def _join(prefix: str, key: str) -> str:

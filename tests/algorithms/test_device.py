@@ -9,9 +9,10 @@ import torch
 from helpers import tiny_sampler
 from other_device import OTHER, OtherDevice
 
-from algorithms.test_contract import ONLY, E, N, config
+from algorithms.test_restrictions import ONLY
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import options_of
+from metarl_cli.testing.test_algorithms import E, N, config
 
 FUSED = ("scratch_ppo",)  # adapts with an optimiser that torch does not offer on "meta"
 

@@ -1,18 +1,17 @@
-"""What every environment of `conf/env` must do; a new YAML file is tested by being there."""
+"""What every environment must do; a new YAML in `conf/env`, or in a plug-in's, is tested too."""
 
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
 from gymnasium.vector.utils import batch_space
-from helpers import batch_of
 
+from metarl_cli.config.compose import options_of
 from metarl_cli.config.make import make_env, make_family
 from metarl_cli.core.errors import NonFiniteError
-from metarl_cli.core.paths import conf_dir
+from metarl_cli.testing.tiny import batch_of
 
-NAMES = sorted(path.stem for path in (conf_dir() / "env").glob("*.yaml"))
 B = 3
-every_env = pytest.mark.parametrize("name", NAMES)
+every_env = pytest.mark.parametrize("name", options_of("env"))
 
 
 def batch(name, num_envs=B, **settings):

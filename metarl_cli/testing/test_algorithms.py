@@ -23,9 +23,12 @@ from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
 from metarl_cli.runtime.evaluator import meta_test
 from metarl_cli.runtime.process import random_state
+from metarl_cli.testing.devices import DEVICE, device
 from metarl_cli.testing.tiny import tiny_sampler
+from metarl_cli.testing.values import all_equal, tensors_of
 
 N, E = 3, 2
+__all__ = ["device"]  # a fixture of all tests here
 SPACES = [
     ("vector", "continuous"),
     ("vector", "discrete"),
@@ -112,11 +115,13 @@ def config(name, network=None):
 def construct(name, obs="vector", action="continuous", seed=0, network=None, **env):
     """An algorithm on the bench; a UserError if it does not take such spaces."""
     torch.manual_seed(seed)
+    env.setdefault("device", torch.device(DEVICE.get()))
     cfg = config(name, network)
     mode = cfg.env.tasks.mode
     sampler = tiny_sampler(mode=mode, obs=obs, action=action, num_envs=N * E, seed=seed, **env)
     torso = functools.partial(build, cfg.network)
-    return Bench(build(cfg.algo, spec=sampler.spec, network=torso), sampler)
+    with torch.device(env["device"]):
+        return Bench(build(cfg.algo, spec=sampler.spec, network=torso), sampler)
 
 
 @functools.lru_cache
@@ -145,24 +150,6 @@ def bench(name, obs="vector", action=None, **settings):
 
 def remembers(name):
     return config(name).network._target_ != config(name, "mlp").network._target_
-
-
-def tensors_of(value):
-    """All tensors reachable from a state: dataclasses, containers and modules."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, torch.nn.Module | torch.optim.Optimizer):
-        return tensors_of(value.state_dict())
-    if isinstance(value, dict):
-        return [x for item in value.values() for x in tensors_of(item)]
-    if isinstance(value, list | tuple):
-        return [x for item in value for x in tensors_of(item)]
-    return tensors_of(vars(value)) if hasattr(value, "__dict__") else []
-
-
-def all_equal(ours, theirs):
-    ours, theirs = tensors_of(ours), tensors_of(theirs)
-    return len(ours) == len(theirs) and all(a.equal(b) for a, b in zip(ours, theirs, strict=True))
 
 
 @every_case

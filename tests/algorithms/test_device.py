@@ -1,39 +1,46 @@
-"""Agents act and adapt on the device of the simulation; nothing of theirs is made on the CPU."""
+"""Algorithms act, adapt and train on the device of the simulation, with the numbers of the CPU."""
 
 from __future__ import annotations
 
-import functools
+import copy
 
 import pytest
 import torch
-from helpers import tiny_sampler
 from other_device import OTHER, OtherDevice
 
-from algorithms.test_restrictions import ONLY
-from metarl_cli.config.build import build
 from metarl_cli.config.compose import options_of
-from metarl_cli.testing.test_algorithms import E, N, config
+from metarl_cli.testing.test_algorithms import SPACES, construct, refusal
 
-FUSED = ("scratch_ppo",)  # adapts with an optimiser that torch does not offer on "meta"
+CPU = torch.device("cpu")
+CASES = [
+    (name, obs, action)
+    for name in options_of("algo")
+    for obs, action in SPACES
+    if refusal(name, obs, action) is None
+]
 
 
-@pytest.mark.parametrize("name", options_of("algo"))
-def test_agents_act_and_adapt_on_the_device_of_the_simulation(name):
-    cfg = config(name)
+def trained(name, obs, action, device, learned=None):
+    """Metrics of two iterations, and what is done greedily after an adaptation."""
+    it = construct(name, obs, action, device=device, ends=[2, 9, 1, 9, 9, 3])
+    start = copy.deepcopy({key: part.state_dict() for key, part in it.algorithm.learned().items()})
+    for key, part in it.algorithm.learned().items():
+        part.load_state_dict((learned or start)[key])
+    torch.manual_seed(1)
+    metrics = [it.algorithm.train_step(it.sampler) or {} for _ in range(2)]
+    episode, trial = it.run()
+    greedy, trial = it.run(trial.adapt(it.algorithm, episode), explore=False)
+    for x in (episode.action, greedy.action, trial.prev_action):
+        assert x.device == device
+    return start, metrics, greedy.action.cpu()
+
+
+@pytest.mark.parametrize(("name", "obs", "action"), CASES, ids=map("-".join, CASES))
+def test_algorithm_stays_on_the_device_of_the_simulation(name, obs, action):
+    """A tensor made on the CPU by mistake would meet one of the other device, which refuses."""
+    start, expected, greedy = trained(name, obs, action, CPU)
     with OtherDevice():
-        sampler = tiny_sampler(
-            mode=cfg.env.tasks.mode,
-            action=ONLY.get(name, "continuous"),
-            num_envs=N * E,
-            device=OTHER,
-        )
-        with torch.device(OTHER):
-            network = functools.partial(build, cfg.network)
-            agent = build(cfg.algo, spec=sampler.spec, network=network)
-        trial = sampler.begin(agent, sampler.sample_tasks())
-        greedy, _ = sampler.run(agent, trial, explore=False)
-        episode, trial = sampler.run(agent, trial)
-        assert greedy.action.device == episode.action.device == trial.prev_action.device == OTHER
-        if name not in FUSED:
-            again, _ = sampler.run(agent, trial.adapt(agent, episode))
-            assert again.action.device == OTHER
+        _, metrics, there = trained(name, obs, action, OTHER, start)
+    for ours, theirs in zip(metrics, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+    torch.testing.assert_close(there, greedy, rtol=1e-4, atol=1e-5)

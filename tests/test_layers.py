@@ -57,7 +57,8 @@ NAMES_OF_OTHERS = {
     "_make_wrapper_subclass",
     "_local_scalar_dense",
     "_to_copy",
-, "_index_put_impl_"}
+    "_index_put_impl_",
+}
 # Uses of what is private to another file, left in tests; the list only shrinks.
 PRIVATE_USES = {
     "algorithms/dream/test_dream.py": 2,

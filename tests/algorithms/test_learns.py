@@ -97,14 +97,14 @@ def test_blind_policy_learns_what_is_best_on_average() -> None:
     )
     (still,) = run.family.anchors()["stand_still"]
     reached = share(online(run)[0], still, float(best.online.mean()))
-    assert 0.75 < reached < 1.05  # three seeds: BLINDV
+    assert 0.75 < reached < 1.05  # three seeds: .95 .92 .93
 
 
 def test_retraining_comes_near_the_goal_within_60_updates() -> None:
     settings = ["env.tasks.num_test=5", "meta_test.episodes=60"]
     run = trained("scratch_ppo", POINT, *settings, iterations=0)
     first, *_, last = shares(run, "stand_still", "oracle")
-    assert first < 0.1 and last > 0.6  # seeds 0, 1: .84 SCR1
+    assert first < 0.1 and last > 0.6  # three seeds: .84 .84 .85
 
 
 @pytest.mark.parametrize(("algo", "bound"), [("rl2", 0.85), ("import", 0.75)])
@@ -144,4 +144,4 @@ def test_pearl_infers_the_goal_from_three_episodes() -> None:
     ]
     run = trained("pearl", [*POINT[:1], *settings], iterations=20)
     before, *_, after = shares(run, "stand_still", "oracle")
-    assert before < 0 and after > 0.2  # PEARLV
+    assert before < 0 and after > 0.12  # three seeds: -.54 -.27 -.43 and .42 .26 .31

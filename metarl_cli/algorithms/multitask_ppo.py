@@ -8,15 +8,18 @@ PPO: Schulman et al. 2017 (arXiv:1707.06347).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from torch import Tensor
+import torch
 
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
-from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
-from metarl_cli.learners.ppo import PPO, Rollout, one_group
+from metarl_cli.core.networks import Network
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, mean_returns
+from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.functional.returns import gae, last_step_trace
+from metarl_cli.learners.ppo import PPO
 from metarl_cli.networks.actor_critic import ActorCritic
-from metarl_cli.networks.encoders import Features
-from metarl_cli.networks.policies import TorsoFactory
+
+TASK = "task"  # the extra of recorded steps that the oracle sees
 
 
 class MultitaskPPO:
@@ -31,13 +34,18 @@ class MultitaskPPO:
         ppo: PPO,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
-        context_dim = spec.task.shape[0] if observe_task else 0
         self.num_tasks, self.envs_per_task = num_tasks, envs_per_task
         self.observe_task, self.ppo = observe_task, ppo
-        self.model = ActorCritic(spec, network, initial_std=initial_std, context_dim=context_dim)
-        self.optimizer = ppo.optimizer(self.model)
+        self.model = ActorCritic(
+            spec,
+            network,
+            initial_std=initial_std,
+            context=TASK,
+            context_dim=spec.task.shape[0] if observe_task else 0,
+        )
+        self.optimizer = ppo.gradient_step(self.model)
 
     def learned(self) -> Mapping[str, Stateful]:
         """The model and its optimiser."""
@@ -53,7 +61,8 @@ class MultitaskPPO:
 
     def act(self, state: None, step: TimeStep, *, explore: bool) -> Output:
         """Act by the shared policy."""
-        distribution = self.model.distribution(self._features(step.obs, step.task))
+        task = step.task if self.observe_task else None
+        distribution = self.model.distribution(self.model.features(step.obs, task))
         return Output(distribution.sample() if explore else distribution.mode(), state)
 
     def adapt(self, state: None, episode: Trajectory) -> None:
@@ -63,17 +72,15 @@ class MultitaskPPO:
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on an episode of every environment."""
         episode, _ = sampler.run(self, sampler.begin(self, sampler.sample_tasks()))
-        step = episode.step
-        rollout = Rollout(
-            features=self._features(step.obs, step.task),
-            next_features=self._features(episode.next_obs, step.task),
-            action=episode.action,
-            reward=episode.reward,
-            terminated=episode.terminated,
-            active=step.active,
-        )
-        metrics = self.ppo.update(self.model, self.optimizer, one_group(rollout))
-        return {"train/return_0": float(episode.episode_return.mean())} | metrics
-
-    def _features(self, obs: Observation, task: Tensor) -> Features:
-        return self.model.features(obs, task if self.observe_task else None)
+        active, task = episode.step.active, episode.step.task
+        told = replace(episode, extras={TASK: task} if self.observe_task else {})
+        old = self.ppo.assess(self.model, told)
+        with torch.no_grad():
+            next_value = self.model.value(
+                self.model.features(episode.next_obs, told.extras.get(TASK))
+            )
+        discount = self.ppo.discount * (1 - episode.terminated)
+        trace = last_step_trace(active, self.ppo.gae_lambda)
+        advantage = gae(episode.reward, discount, old.value, next_value, trace) * active
+        metrics = self.ppo.update(self.model, self.optimizer, told, old, advantage)
+        return mean_returns(episode) | metrics

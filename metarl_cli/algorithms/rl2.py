@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
+from metarl_cli.core.checks import require_positive
+from metarl_cli.core.networks import Network, State
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, mean_returns
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
-from metarl_cli.learners.ppo import PPO, Rollout, one_group
-from metarl_cli.networks.memory import State
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.networks.recurrent import RecurrentActorCritic
-from metarl_cli.rollouts.trials import run_training_trials
+from metarl_cli.functional.returns import trial_gae
+from metarl_cli.learners.ppo import PPO
+from metarl_cli.networks.recurrent_actor_critic import RecurrentActorCritic
 
 
 class RL2:
@@ -34,14 +34,13 @@ class RL2:
         ppo: PPO,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
-        if episodes < 1:
-            raise ValueError(f"episodes must be at least 1, got {episodes}")
+        require_positive(episodes=episodes)
         self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
         self.ppo = ppo
         self.model = RecurrentActorCritic(spec, network, initial_std=initial_std)
-        self.optimizer = ppo.optimizer(self.model)
+        self.optimizer = ppo.gradient_step(self.model)
 
     def learned(self) -> Mapping[str, Stateful]:
         """The model and its optimiser."""
@@ -65,13 +64,12 @@ class RL2:
         return state
 
     def train_step(self, sampler: Sampler) -> Metrics:
-        """One PPO update on a trial of every environment."""
-        trials, returns = run_training_trials(self, sampler, self.episodes)
-        rollout = Rollout(
-            features=self.model.encoder(trials.step),
-            action=trials.action,
-            reward=trials.reward,
-            active=trials.step.active,
-            terminated=trials.terminated,
+        """One PPO update on a trial of every environment; its episodes are one to the critic."""
+        start = sampler.begin(self, sampler.sample_tasks())
+        trials, _ = sampler.run(self, start, episodes=self.episodes)
+        old = self.ppo.assess(self.model, trials)
+        advantage = trial_gae(
+            trials.reward, old.value, trials.step.active, self.ppo.discount, self.ppo.gae_lambda
         )
-        return returns | self.ppo.update(self.model, self.optimizer, one_group(rollout))
+        metrics = self.ppo.update(self.model, self.optimizer, trials, old, advantage)
+        return mean_returns(trials) | metrics

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarl_cli.buffers.undo import UndoLog
 from metarl_cli.core.checks import require_positive
+from metarl_cli.core.undo import UndoLog
 
 Transitions = dict[str, Tensor]  # by name, `[..., width]` each
 

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
-from metarl_cli.buffers.undo import UndoLog, put
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.types import TimeStep, Trajectory
+from metarl_cli.core.tree import Tree
+from metarl_cli.core.undo import UndoLog, put
 
-MOST_BYTES = 2_000_000_000  # beside it stand the copies that checkpoints are made of
-
-Record = dict[str, Any]  # tensors `[T, B, ...]` by name; a Dict observation is a dict of them
-_STEP = tuple(field.name for field in fields(TimeStep))
+MOST_BYTES = 2_000_000_000
 
 
-def as_record(trials: Trajectory) -> Record:
-    """Return what a buffer keeps of trials: all but what algorithms noted beside."""
-    return vars(trials.step) | {
-        "action": trials.action,
-        "reward": trials.reward,
-        "next_obs": trials.next_obs,
-    }
-
-
-def steps_of(record: Record) -> TimeStep:
-    """Return the steps of a record as an agent sees them."""
-    return TimeStep(**{name: record[name] for name in _STEP})
-
-
-class TrialBuffer:
-    """A ring of at most `capacity` trials.
+class TrialBuffer(Generic[Tree]):
+    """A ring of at most `capacity` trials, such as the columns of a `Trajectory`.
 
     Args:
         capacity: number of trials kept; the oldest make room.
@@ -46,15 +28,21 @@ class TrialBuffer:
             raise ValueError(f"capacity: got {capacity}, expected at least 1")
         self.capacity, self.length = capacity, length
         self.num = self._next = 0
-        self._stored: Record = {}  # [capacity, length, ...], allocated by the first trial
+        self._stored: Any = None  # [capacity, length, ...], allocated by the first trial
+        self._loaded: Any = None  # what a checkpoint gave back, until a trial says what it is
         self._undo = UndoLog()
         self.mark()
 
-    def add(self, trials: Record) -> None:
+    def add(self, trials: Tree) -> None:
         """Store trials `[T, B, ...]`, always of the same names and sizes."""
+        self._require_room(trials)
 
         def allocate(x: Tensor) -> Tensor:
             return x.new_zeros(self.capacity, self.length, *x.shape[2:])
+
+        def fill(stored: Tensor, saved: Tensor) -> Tensor:
+            stored[: len(saved)] = saved.to(stored.device)
+            return stored
 
         def filled_up(x: Tensor) -> Tensor:
             newest = x[:, -self.capacity :].transpose(0, 1)
@@ -62,13 +50,12 @@ class TrialBuffer:
             out[:, : newest.shape[1]] = newest
             return out
 
-        if not self._stored:
-            self._require_room(trials)
+        if self._stored is None:
             self._stored = tree.tree_map(allocate, trials)
-        first = _leaves(trials)[0]
-        self._stored = tree.tree_map(
-            lambda x: x.to(first.device), self._stored
-        )  # loaded: on the CPU
+        if self._loaded is not None:
+            loaded = tree.structured(self._loaded, trials)
+            self._stored, self._loaded = tree.tree_map(fill, self._stored, loaded), None
+        first = tree.leaves(trials)[0]
         count = min(first.shape[1], self.capacity)
         rows = (self._next + torch.arange(count, device=first.device)) % self.capacity
         self._undo.keep(self._stored, rows)
@@ -76,15 +63,7 @@ class TrialBuffer:
         self._next = (self._next + count) % self.capacity
         self.num = min(self.num + count, self.capacity)
 
-    def _require_room(self, trials: Record) -> None:
-        size = sum(x[0, 0].numel() * x.element_size() for x in _leaves(trials))
-        if (needed := size * self.length * self.capacity) > MOST_BYTES:
-            raise UserError(
-                f"buffer_trials: {self.capacity} trials of this environment take "
-                f"{needed / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:.0f}; choose fewer"
-            )
-
-    def sample(self, num: int) -> Record:
+    def sample(self, num: int) -> Tree:
         """Draw `num` trials with replacement: `[length, num, ...]`."""
         rows = torch.randint(self.num, (num,))
         return tree.tree_map(lambda x: x[rows.to(x.device)].transpose(0, 1), self._stored)
@@ -101,27 +80,27 @@ class TrialBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all stored trials; on the CPU they share memory with the buffer."""
-
-        def filled(x: Tensor) -> Tensor:  # not a slice, which would be saved with all the rest
-            return torch.from_numpy(x.cpu().numpy()[: self.num])
-
-        stored = tree.tree_map(filled, self._stored)
-        return {"num": self.num, "next": self._next, "stored": stored}
+        stored = self._loaded
+        if stored is None and self._stored is not None:
+            stored = tree.plain(tree.tree_map(self._filled, self._stored))
+        return {"num": self.num, "next": self._next, "stored": stored or {}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-
-        def whole(saved: Tensor) -> Tensor:
-            x = saved.new_zeros(self.capacity, *saved.shape[1:])
-            x[: len(saved)] = saved
-            return x
-
         self.num, self._next = state["num"], state["next"]
-        self._stored = tree.tree_map(whole, state["stored"])
+        self._stored, self._loaded = None, state["stored"] or None
         self.mark()
 
+    def _filled(self, x: Tensor) -> Tensor:
+        # Not a slice, which would be saved with all the rest.
+        return torch.from_numpy(x.cpu().numpy()[: self.num])
 
-def _leaves(record: Record) -> list[Tensor]:
-    leaves: list[Tensor] = []
-    tree.tree_map(leaves.append, record)
-    return leaves
+    def _require_room(self, trials: Tree) -> None:
+        if self._stored is not None:
+            return
+        size = sum(x[0, 0].numel() * x.element_size() for x in tree.leaves(trials))
+        if (needed := size * self.length * self.capacity) > MOST_BYTES:
+            raise UserError(
+                f"buffer_trials: {self.capacity} trials of this environment take "
+                f"{needed / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:.0f}; choose fewer"
+            )

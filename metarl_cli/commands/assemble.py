@@ -13,6 +13,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, Split
 from metarl_cli.core.types import Trajectory
 from metarl_cli.envs.base.family import TaskFamily
+from metarl_cli.networks.recipe import Recipe
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.evaluator import MetaTest, meta_test, meta_test_trials
@@ -112,7 +113,7 @@ def assemble(cfg: DictConfig) -> Parts:
     except ValueError as error:
         raise UserError(str(error)) from error
     family = build_family(cfg)
-    network = functools.partial(build, cfg.network)
+    network = Recipe(functools.partial(build, cfg.network))
     with torch.device(device):
         algorithm = build(cfg.algo, spec=family.spec, network=network)
     split = TaskSplit(family, **cfg.env.tasks)

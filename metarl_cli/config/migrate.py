@@ -18,6 +18,19 @@ VERSION_KEY = "version"
 
 
 @dataclass(frozen=True)
+class Group:
+    """Settings that got a class of their own.
+
+    Args:
+        target: the class.
+        keys: its settings.
+    """
+
+    target: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """What one version changed.
 
@@ -29,12 +42,14 @@ class Step:
         renamed: holder -> {old key: new key}.
         required: holder -> {key: what a config without it, or with null, meant}.
         dropped: holder -> {key: the only value that later code can still do}.
+        grouped: holder -> {key: class of the settings that now stand in this group}.
     """
 
     moved: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     required: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dropped: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    grouped: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
 
 
 _ROOMS = {
@@ -71,6 +86,11 @@ _ROOMS = {
     "envs.tabular_mdp.TabularMDP": "envs.tabular.tabular_mdp.TabularMDP",
 }
 
+_BELIEF_UPDATES = Group(
+    "algorithms.varibad.belief_learner.BeliefUpdates",
+    ("learning_rate", "batch", "updates", "buffer_trials", "max_grad_norm"),
+)
+
 STEPS: tuple[Step, ...] = (
     Step(
         moved=_ROOMS,
@@ -79,6 +99,10 @@ STEPS: tuple[Step, ...] = (
             "algorithms.varibad.hyperx.HyperX": {"bounded_mean": False},
             "algorithms.varibad.varibad.Elbo": {"state_weight": 0.0, "warmup_steps": 0},
             "learners.ppo.PPO": {"learning_rate_decay": 1.0},
+        },
+        grouped={
+            "algorithms.varibad.varibad.Elbo": {"learner": _BELIEF_UPDATES},
+            "algorithms.varibad.task_inference.Supervision": {"learner": _BELIEF_UPDATES},
         },
     ),
 )
@@ -117,6 +141,7 @@ def _through(tree: Any, step: Step, place: str) -> Any:
         _rename(settings, step.renamed.get(holder, {}))
         _require(settings, step.required.get(holder, {}))
         _drop(settings, step.dropped.get(holder, {}), place)
+        _group(settings, step.grouped.get(holder, {}))
     return settings
 
 
@@ -136,3 +161,9 @@ def _drop(settings: dict[str, Any], possible: Mapping[str, Any], place: str) -> 
     for key, only in possible.items():
         if (value := settings.pop(key, only)) != only:
             raise UserError(f"{place}.{key}={value} of this run is no longer possible, only {only}")
+
+
+def _group(settings: dict[str, Any], groups: Mapping[str, Group]) -> None:
+    for key, group in groups.items():
+        inside = {name: settings.pop(name) for name in group.keys if name in settings}
+        settings[key] = {"_target_": f"metarl_cli.{group.target}", **inside}

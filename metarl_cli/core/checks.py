@@ -13,11 +13,16 @@ def require_positive(**values: float) -> None:
             raise ValueError(f"{name}: got {value}, expected a number > 0")
 
 
+def require_at_least(least: float, **values: float) -> None:
+    """Raise ValueError for the first named value that is below `least`."""
+    for name, value in values.items():
+        if not value >= least:
+            raise ValueError(f"{name}: got {value}, expected a number >= {least:g}")
+
+
 def require_not_negative(**values: float) -> None:
     """Raise ValueError for the first named value that is below zero."""
-    for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{name}: got {value}, expected a number >= 0")
+    require_at_least(0, **values)
 
 
 def require_fraction(**values: float) -> None:

@@ -125,6 +125,12 @@ class Sampler(Protocol):
         """Run whole episodes in all environments of the trial, or a number of steps in each."""
 
 
+def mean_returns(trials: Trajectory) -> Metrics:
+    """Return the mean return of each episode of trials `[T, B]`, as `train/return_k`."""
+    returns = (episode.episode_return.mean() for episode in trials.episodes())
+    return {f"train/return_{k}": float(x) for k, x in enumerate(returns)}
+
+
 @runtime_checkable
 class Stateful(Protocol):
     """Anything whose state goes into a checkpoint."""

@@ -46,6 +46,31 @@ def index(tree: Tree, item: Any) -> Tree:
     return tree_map(lambda leaf: leaf[item], tree)
 
 
+def plain(tree: Any) -> Any:
+    """Return the tree with dicts in place of dataclasses: what a checkpoint may hold."""
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        tree = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree)}
+    return {key: plain(x) for key, x in tree.items()} if isinstance(tree, dict) else tree
+
+
+def structured(plain_tree: Any, like: Tree) -> Tree:
+    """Undo `plain`, by the example of a tree of the same structure."""
+    if dataclasses.is_dataclass(like) and not isinstance(like, type):
+        names = [f.name for f in dataclasses.fields(like)]
+        values = {n: structured(plain_tree[n], getattr(like, n)) for n in names}
+        return dataclasses.replace(like, **values)
+    if isinstance(like, dict):
+        return cast(Tree, {key: structured(plain_tree[key], x) for key, x in like.items()})
+    return cast(Tree, plain_tree)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return all leaves, in order."""
+    found: list[Any] = []
+    tree_map(found.append, tree)
+    return found
+
+
 def clone(tree: Tree) -> Tree:
     """Copy every tensor; other leaves are kept."""
     return tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, tree)

@@ -13,6 +13,8 @@ import numpy as np
 from gymnasium.spaces import Box, Space
 from torch import Tensor
 
+from metarl_cli.core import tree
+
 Observation = Tensor | dict[str, Tensor]
 
 
@@ -87,3 +89,11 @@ class Trajectory:
     def episode_return(self) -> Tensor:
         """Undiscounted return summed over time: `[B]`."""
         return self.reward.sum(0)
+
+    def episodes(self) -> list[Trajectory]:
+        """Take it apart where episodes begin, which all environments do at once."""
+        starts = self.step.first[:, 0].nonzero().flatten().tolist()
+        ends = [*starts[1:], len(self.reward)]
+        return [
+            tree.index(self, slice(start, end)) for start, end in zip(starts, ends, strict=True)
+        ]

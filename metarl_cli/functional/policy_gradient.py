@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor
 
 from metarl_cli.functional.statistics import masked_mean
+
+
+class Evaluation(NamedTuple):
+    """What a policy and a critic say of recorded samples, `[M]` each."""
+
+    log_prob: Tensor  # of the recorded actions
+    entropy: Tensor
+    value: Tensor  # standardised
+    auxiliary: Tensor | None = None  # what else is to be minimised, a scalar
 
 
 def policy_gradient_loss(log_prob: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:

@@ -1,92 +1,70 @@
 """Proximal policy optimisation on recorded samples.
 
 Schulman et al. 2017 (arXiv:1707.06347), Equations 7 and 9, with Adam over shuffled minibatches.
-
-Samples are `[G, M, ...]`: G groups with parameters of their own, trained side by side. One policy
-for all tasks is G = 1; a policy per task (see `networks.actor_critic.stack_copies`) is G = N.
-Losses and gradient norms never mix groups, so each group learns as it would alone.
+Advantages are the business of who uses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from metarl_cli.core import tree
-from metarl_cli.core.checks import require_fraction, require_positive
-from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.core.checks import require_at_least, require_fraction, require_positive
 from metarl_cli.core.protocols import Metrics
-from metarl_cli.functional.distributions import Distribution
-from metarl_cli.functional.policy_gradient import clipped_surrogate_loss
-from metarl_cli.functional.returns import gae, last_step_trace, trial_gae
+from metarl_cli.core.types import Trajectory
+from metarl_cli.functional.policy_gradient import Evaluation, clipped_surrogate_loss
 from metarl_cli.functional.statistics import explained_variance, masked_mean, whiten
+from metarl_cli.learners.gradient_step import GradientStep, mean_terms
 from metarl_cli.networks.normalizer import Normalizer
 
-METRICS = tuple(
-    f"ppo/{name}"  # the last one only for models that have it
-    for name in ("policy_loss", "value_loss", "entropy", "kl", "grad_norm", "auxiliary_loss")
-)
+LOG_PROB, ADVANTAGE, TARGET = "old_log_prob", "advantage", "target"  # extras of samples
 
 
 class Model(Protocol):
-    """What can be improved: a policy and a critic of standardised returns."""
+    """What can be improved: a policy and a critic of standardised returns.
 
-    recurrent: bool  # whether features are to come as whole trials `[1, M, T, ...]`
+    Its samples are single steps `[M]` or, with memory, whole trials `[M, T]`.
+    """
+
     returns: Normalizer
 
-    def observe(self, features: Any, mask: Tensor) -> None:
-        """Update the standardisation of features `[G, M, ...]` where `mask` is 1."""
+    def samples(self, trials: Trajectory) -> Trajectory:
+        """Arrange steps `[T, B]` as samples."""
 
-    def evaluate(self, features: Any, active: Tensor) -> tuple[Distribution, Tensor, Tensor | None]:
-        """Return action distribution, standardised value, and what else is minimised, if any."""
+    def in_time(self, x: Tensor, like: Tensor) -> Tensor:
+        """Arrange numbers of samples, `[M]` or `[M * T]`, as `like` `[T, B]`."""
+
+    def flat(self, x: Tensor) -> Tensor:
+        """Arrange numbers of samples as `evaluate` does: `[M]`, or `[M * T]`."""
+
+    def update_statistics(self, samples: Trajectory) -> None:
+        """Update the standardisation of inputs."""
+
+    def evaluate(self, samples: Trajectory) -> Evaluation:
+        """Say what is thought of samples, flattened: `[M]`, or `[M * T]`."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return all that is trained."""
 
 
-@dataclass
-class Rollout:
-    """Recorded steps `[T, G, E, ...]`; features are what the networks take.
+class Assessment(NamedTuple):
+    """What the policy and the critic from which an update starts say of trials, `[T, B]` each."""
 
-    Without `next_features` the steps are whole trials: values reach across the ends of inner
-    episodes, and the trial's end is final.
-    """
-
-    features: Any  # a tensor or a tree of them
-    action: Tensor
-    reward: Tensor
-    active: Tensor
-    terminated: Tensor
-    next_features: Any = None
-
-
-def one_group(rollout: Rollout) -> Rollout:
-    """Arrange steps `[T, B, ...]` as those of a single group, `[T, 1, B, ...]`."""
-    return tree.tree_map(lambda x: None if x is None else x.unsqueeze(1), rollout)
-
-
-@dataclass
-class Samples:
-    """Samples `[G, M, ...]` (recurrent: trials `[1, M, T, ...]`) and all that the losses need."""
-
-    features: Any
-    action: Tensor
     log_prob: Tensor
-    advantage: Tensor
-    target: Tensor  # standardised return
-    mask: Tensor
+    value: Tensor  # in units of reward
 
 
 @dataclass(frozen=True)
 class PPO:
     """The hyper-parameters of an update.
 
-    `learning_rate_decay` multiplies the learning rate after every update (None: it stays); what it
-    has come to is part of the optimiser's state.
+    `discount` and `gae_lambda` are for the advantages. `learning_rate_decay` multiplies the
+    learning rate after every update; what it has come to is part of the optimiser's state.
     """
 
     learning_rate: float
@@ -98,145 +76,114 @@ class PPO:
     value_coef: float
     entropy_coef: float
     max_grad_norm: float
-    learning_rate_decay: float | None = None
+    learning_rate_decay: float
 
     def __post_init__(self) -> None:
         require_positive(
             learning_rate=self.learning_rate,
             clip=self.clip,
             max_grad_norm=self.max_grad_norm,
-            learning_rate_decay=self._decay,
+            learning_rate_decay=self.learning_rate_decay,
         )
         require_fraction(
             discount=self.discount,
             gae_lambda=self.gae_lambda,
-            learning_rate_decay=self._decay,
+            learning_rate_decay=self.learning_rate_decay,
         )
-        for name in ("epochs", "num_minibatches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_at_least(1, epochs=self.epochs, num_minibatches=self.num_minibatches)
 
-    @property
-    def _decay(self) -> float:
-        return 1.0 if self.learning_rate_decay is None else self.learning_rate_decay
-
-    def optimizer(self, model: Model) -> torch.optim.Adam:
-        """Make the optimiser that `update` steps."""
-        return torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
-
-    def update(self, model: Model, optimizer: torch.optim.Adam, rollout: Rollout) -> Metrics:
-        """Improve the model on one rollout."""
-        samples = self._samples(model, rollout)
-        groups, num = samples.mask.shape[:2]
-        size = max(1, num // self.num_minibatches)
-        history = []
-        for _ in range(self.epochs):
-            order = torch.randperm(num, device=samples.mask.device)
-            for rows in order[: size * self.num_minibatches].split(size):
-                minibatch = tree.tree_map(lambda x, rows=rows: x[:, rows], samples)
-                history.append(self._step(model, optimizer, minibatch, groups))
-        for group in optimizer.param_groups:
-            group["lr"] *= self._decay
-        means = torch.stack(history).mean(0)
-        if not torch.isfinite(means).all():
-            raise NonFiniteError("the loss or the gradient of the PPO update is not finite")
-        with torch.no_grad():
-            _, value, _ = model.evaluate(samples.features, samples.mask)
-        fit = explained_variance(value, samples.target, samples.mask)
-        metrics = dict(zip(METRICS, means.tolist(), strict=False))
-        steps = float(len(history))
-        return metrics | {"ppo/explained_variance": float(fit), "ppo/gradient_steps": steps}
+    def gradient_step(self, model: Model) -> GradientStep:
+        """Make what `update` steps with."""
+        adam = torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
+        return GradientStep(adam, "the PPO update", max_grad_norm=self.max_grad_norm, clip=_clip)
 
     @torch.no_grad()
-    def _samples(self, model: Model, rollout: Rollout) -> Samples:
-        """Advantages, value targets and old log-probabilities, by the current model.
+    def assess(self, model: Model, trials: Trajectory) -> Assessment:
+        """Let the model see new trials and return what it then says of them.
 
         Statistics of the inputs are updated first, as in VariBAD's code, so the "old" policy is the
         one the update starts from: it differs from the one that acted, noticeably in the very first
         update (no statistics yet), then by a KL divergence of about 0.003 and less.
         """
-        layout = _Layout(rollout.active.shape, whole_trials=model.recurrent)
-        features, mask = tree.tree_map(layout.arrange, (rollout.features, rollout.active))
-        flat_mask = mask.flatten(1)
-        model.observe(tree.tree_map(lambda x: x.flatten(1, mask.dim() - 1), features), flat_mask)
+        samples = model.samples(trials)
+        model.update_statistics(samples)
+        said = model.evaluate(samples)
+        value = model.returns.restore(said.value.unsqueeze(-1)).squeeze(-1)
+        return Assessment(*(model.in_time(x, trials.reward) for x in (said.log_prob, value)))
 
-        def in_reward_units(scaled: Tensor) -> Tensor:  # [G, M, ...] -> [T, G, E]
-            value = model.returns.restore(scaled.flatten(1).unsqueeze(-1)).squeeze(-1)
-            return layout.restore(value)
+    def update(
+        self,
+        model: Model,
+        step: GradientStep,
+        trials: Trajectory,
+        old: Assessment,
+        advantage: Tensor,
+    ) -> Metrics:
+        """Improve the model on trials `[T, B]` with advantages `[T, B]`."""
+        samples = self.with_targets(model, trials, old, advantage)
+        history = []
+        for rows in self.minibatches(len(samples.reward), advantage.device):
+            batch = tree.index(samples, rows)
+            losses, terms = self.losses(model, batch)
+            terms |= step.apply(*losses)
+            history.append(terms)
+        step.scale_learning_rate(self.learning_rate_decay)
+        metrics = mean_terms(history, "ppo")
+        with torch.no_grad():
+            value = model.evaluate(samples).value
+        target, mask = model.flat(samples.extras[TARGET]), model.flat(samples.step.active)
+        fit = float(explained_variance(value, target, mask))
+        return metrics | {"ppo/explained_variance": fit}
 
-        distribution, scaled, _ = model.evaluate(features, mask)
-        value = in_reward_units(scaled)
-        if rollout.next_features is None:
-            advantage = trial_gae(
-                rollout.reward, value, rollout.active, self.discount, self.gae_lambda
-            )
-        else:
-            following = tree.tree_map(layout.arrange, rollout.next_features)
-            next_value = in_reward_units(model.evaluate(following, mask)[1])
-            discount = self.discount * (1 - rollout.terminated)
-            trace = last_step_trace(rollout.active, self.gae_lambda)
-            advantage = gae(rollout.reward, discount, value, next_value, trace) * rollout.active
-        target = layout.arrange(advantage + value)
-        model.returns.update(target.flatten(1).unsqueeze(-1), flat_mask)
-        action = layout.arrange(rollout.action)
-        return Samples(
-            features=features,
-            action=action,
-            log_prob=distribution.log_prob(action),
-            advantage=whiten(layout.arrange(advantage).flatten(1), flat_mask).view_as(mask),
-            target=model.returns(target.flatten(1).unsqueeze(-1)).view_as(mask),
-            mask=mask,
+    @torch.no_grad()
+    def with_targets(
+        self, model: Model, trials: Trajectory, old: Assessment, advantage: Tensor
+    ) -> Trajectory:
+        """Return samples that carry all that the losses need; returns are taken in."""
+        target = advantage + old.value
+        extras = {LOG_PROB: old.log_prob, ADVANTAGE: advantage, TARGET: target.unsqueeze(-1)}
+        samples = model.samples(replace(trials, extras=trials.extras | extras))
+        mask, extras = samples.step.active, samples.extras
+        model.returns.update_statistics(extras[TARGET], mask)
+        extras[TARGET] = model.returns(extras[TARGET]).squeeze(-1)
+        whitened = whiten(model.flat(extras[ADVANTAGE]), model.flat(mask))
+        extras[ADVANTAGE] = whitened.view_as(mask)
+        return samples
+
+    def minibatches(self, num: int, device: torch.device) -> Iterator[Tensor]:
+        """Shuffle `num` samples once an epoch and yield the rows of each minibatch."""
+        size = max(1, num // self.num_minibatches)
+        for _ in range(self.epochs):
+            order = torch.randperm(num, device=device)
+            yield from order[: size * self.num_minibatches].split(size)
+
+    def losses(self, model: Model, batch: Trajectory) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return what is to be minimised, and its terms by name (Equation 9)."""
+        said, extras = model.evaluate(batch), batch.extras
+        old_log_prob, advantage, target, mask = map(
+            model.flat, (extras[LOG_PROB], extras[ADVANTAGE], extras[TARGET], batch.step.active)
         )
-
-    def _step(
-        self, model: Model, optimizer: torch.optim.Adam, batch: Samples, groups: int
-    ) -> Tensor:
-        distribution, value, auxiliary = model.evaluate(batch.features, batch.mask)
-        log_prob, mask = distribution.log_prob(batch.action).flatten(1), batch.mask.flatten(1)
-        old_log_prob, advantage = batch.log_prob.flatten(1), batch.advantage.flatten(1)
-        policy_loss = clipped_surrogate_loss(log_prob, old_log_prob, advantage, mask, self.clip)
-        error = (value - batch.target).flatten(1)
-        value_loss = 0.5 * masked_mean(error.square(), mask, -1)
-        entropy = distribution.entropy().expand_as(batch.log_prob).flatten(1)
-        entropy = masked_mean(entropy, mask, -1)
-        loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
-        optimizer.zero_grad(set_to_none=True)
-        (loss.sum() if auxiliary is None else loss.sum() + auxiliary).backward()
-        grad_norm = clip_by_group(list(model.parameters()), groups, self.max_grad_norm)
-        optimizer.step()
-        kl = masked_mean(old_log_prob - log_prob, mask, -1)
-        parts = [policy_loss, value_loss, entropy, kl, grad_norm]
-        parts += [] if auxiliary is None else [auxiliary]
-        return torch.stack([x.detach().mean() for x in parts])
+        terms = {
+            "policy_loss": clipped_surrogate_loss(
+                said.log_prob, old_log_prob, advantage, mask, self.clip
+            ),
+            "value_loss": 0.5 * masked_mean((said.value - target).square(), mask, -1),
+            "entropy": masked_mean(said.entropy.expand_as(mask), mask, -1),
+            "kl": masked_mean(old_log_prob - said.log_prob, mask, -1),
+        }
+        value_loss = self.value_coef * terms["value_loss"]
+        losses = [terms["policy_loss"], value_loss, -self.entropy_coef * terms["entropy"]]
+        if said.auxiliary is not None:
+            losses.append(said.auxiliary)
+            terms["auxiliary_loss"] = said.auxiliary
+        return losses, terms
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """From `[T, G, E, ...]` as recorded to samples `[G, T * E, ...]` or trials `[G, E, T, ...]`."""
-
-    recorded: torch.Size  # (T, G, E)
-    whole_trials: bool
-
-    def arrange(self, x: Tensor) -> Tensor:
-        """Regroup what was recorded."""
-        if self.whole_trials:
-            return x.movedim(0, 2)
-        return x.transpose(0, 1).flatten(1, 2)
-
-    def restore(self, x: Tensor) -> Tensor:
-        """Turn flattened samples `[G, M]` back to `[T, G, E]`."""
-        steps, groups, envs = self.recorded
-        if self.whole_trials:
-            return x.view(groups, envs, steps).movedim(2, 0)
-        return x.view(groups, steps, envs).transpose(0, 1)
-
-
-def clip_by_group(parameters: list[Tensor], groups: int, max_norm: float) -> Tensor:
-    """Clip the gradient norm of each group of stacked parameters; return the norms `[G]`."""
+def _clip(parameters: list[Tensor], max_norm: float) -> Tensor:  # STAGE1
     gradients = [p.grad for p in parameters if p.grad is not None]
-    squares = [g.reshape(groups, -1).square().sum(1) for g in gradients]
+    squares = [g.reshape(1, -1).square().sum(1) for g in gradients]
     norm = torch.stack(squares).sum(0).sqrt()
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
-        gradient.view(groups, -1).mul_(scale.unsqueeze(1))
-    return norm
+        gradient.view(1, -1).mul_(scale.unsqueeze(1))
+    return norm.sum()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metarl_cli.buffers.episodes import Episodes
+from metarl_cli.buffers.sequences import Episodes
 from metarl_cli.core.checks import require_fraction, require_positive
 from metarl_cli.functional.q_learning import double_q_value, q_lambda_return
 from metarl_cli.functional.statistics import masked_mean

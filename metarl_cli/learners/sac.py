@@ -19,8 +19,10 @@ from metarl_cli.core.checks import (
     require_not_negative,
     require_positive,
 )
+from metarl_cli.core.networks import Precision
 from metarl_cli.functional.soft_q import policy_loss, soft_target, temperature_loss
-from metarl_cli.networks.precision import PRECISIONS, Precision, autocast
+from metarl_cli.learners.gradient_step import GradientStep
+from metarl_cli.networks.precision import PRECISIONS, autocast
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
 
 
@@ -72,17 +74,20 @@ class SAC:
         require_fraction(discount=self.discount, target_rate=self.target_rate)
         require_choice("precision", self.precision, list(PRECISIONS))
 
-    def optimizer(self, *modules: nn.Module) -> torch.optim.Adam:
-        """One optimiser for all that is learned together."""
+    def gradient_step(self, *modules: nn.Module) -> GradientStep:
+        """Make one step for all that is learned together."""
         learned = [p for m in modules for p in m.parameters() if p.requires_grad]
-        return torch.optim.Adam(learned, lr=self.learning_rate, fused=True)
+        adam = torch.optim.Adam(learned, lr=self.learning_rate, fused=True)
+        return GradientStep(adam, "soft actor-critic")
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Context in which networks compute in the chosen precision."""
         return autocast(self.precision, device)
 
-    def losses(self, model: SoftActorCritic, data: Batch) -> dict[str, Tensor]:
-        """Losses whose sum is to be minimised, and what is worth knowing, as `sac/...` scalars.
+    def losses(
+        self, model: SoftActorCritic, data: Batch
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses whose sum is to be minimised, and what else is worth knowing, by name.
 
         The gradient of the critics' loss reaches `data.inputs`, that of the policy's does not.
         """
@@ -109,4 +114,4 @@ class SAC:
                 model.log_temperature, log_prob, entropy
             ).mean()
         seen = {"q": q.mean(), "entropy": -log_prob.mean(), "temperature": temperature}
-        return losses | {name: x.detach() for name, x in seen.items()}
+        return losses, {name: x.detach() for name, x in seen.items()}

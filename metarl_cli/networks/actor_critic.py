@@ -1,22 +1,17 @@
-"""Separate policy and value networks on standardised inputs, and their stacked form."""
+"""Separate policy and value networks on standardised inputs."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from metarl_cli.core.types import EnvSpec, Observation
+from metarl_cli.core import tree
+from metarl_cli.core.networks import Features, Network
+from metarl_cli.core.types import EnvSpec, Observation, Trajectory
 from metarl_cli.functional.distributions import Distribution
-from metarl_cli.networks.encoders import Features, ObservationEncoder
-from metarl_cli.networks.inputs import Inputs
+from metarl_cli.functional.policy_gradient import Evaluation
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, build_head, feed_forward
-
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class ActorCritic(nn.Module):
@@ -24,75 +19,76 @@ class ActorCritic(nn.Module):
 
     The critic regresses standardised returns: its output is scaled back by running statistics, so
     that one learning rate suits rewards of any size.
-    """
 
-    recurrent = False
+    Args:
+        spec: the environment.
+        network: builds both torsos.
+        initial_std: of continuous actions.
+        context: where the extras of recorded steps keep what is seen beside the observation.
+        context_dim: its size; 0: there is none.
+        bounded_mean: whether means of continuous actions stay in [-1, 1].
+    """
 
     def __init__(
         self,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
         *,
         initial_std: float,
+        context: str = "context",
         context_dim: int = 0,
         bounded_mean: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = ObservationEncoder(spec.observation, context_dim)
-        self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
+        self.context = context
+        self.inputs = network.inputs(spec.observation, context_dim)
         in_dim = self.inputs.out_dim
-        self.actor = feed_forward(network, in_dim)
-        self.head = build_head(
-            spec.action, self.actor.out_dim, initial_std, UNDECIDED, bounded_mean=bounded_mean
+        self.actor = network.torso(in_dim)
+        self.head = network.head(
+            spec.action, self.actor.out_dim, initial_std, bounded_mean=bounded_mean
         )
-        self.critic = feed_forward(network, in_dim)
+        self.critic = network.torso(in_dim)
         self.critic_head = initialised_linear(self.critic.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))
 
-    def features(self, obs: Observation, context: Tensor | None) -> Features:
+    def features(self, obs: Observation, context: Tensor | None = None) -> Features:
         """Raw network inputs `[..., F]`: the encoded observation and a context `[..., C]`."""
-        return self.encoder(obs) if context is None else self.encoder(obs, context)
-
-    def observe(self, features: Features, mask: Tensor) -> None:
-        """Update the standardisation of inputs."""
-        self.inputs.update(features, mask)
-
-    def evaluate(self, features: Features, active: Tensor) -> tuple[Distribution, Tensor, None]:
-        """Action distribution and standardised value `[...]` for raw features; no other loss."""
-        inputs = self.inputs(features)
-        value = self.critic_head(self.critic(inputs)).squeeze(-1)
-        return self.head(self.actor(inputs)), value, None
+        return self.inputs.encode(obs) if context is None else self.inputs.encode(obs, context)
 
     def distribution(self, features: Features) -> Distribution:
         """Action distribution for raw features."""
         return self.head(self.actor(self.inputs(features)))
 
-    def scaled_value(self, features: Features) -> Tensor:
-        """Standardised value `[...]` for raw features."""
-        return self.critic_head(self.critic(self.inputs(features))).squeeze(-1)
-
     def value(self, features: Features) -> Tensor:
         """Value in units of reward `[...]` for raw features."""
-        return self.returns.restore(self.scaled_value(features).unsqueeze(-1)).squeeze(-1)
+        return self.returns.restore(self._scaled_value(self.inputs(features))).squeeze(-1)
 
+    def samples(self, trials: Trajectory) -> Trajectory:
+        """Arrange steps `[T, B]` as samples `[T * B]`."""
+        return tree.tree_map(lambda x: x.flatten(0, 1), trials)
 
-def stack_copies(module: ModuleT, num: int) -> ModuleT:
-    """Turn every parameter and buffer into `num` independent copies along a new first dimension."""
-    return stack_modules([module] * num)
+    def in_time(self, x: Tensor, like: Tensor) -> Tensor:
+        """Arrange numbers of samples `[T * B]` as `like` `[T, B]`."""
+        return x.view_as(like)
 
+    def flat(self, x: Tensor) -> Tensor:
+        """Numbers of samples are flat."""
+        return x
 
-def stack_modules(modules: Sequence[ModuleT]) -> ModuleT:
-    """Stack parameters and buffers of equally built modules along a new first dimension.
+    @torch.no_grad()
+    def update_statistics(self, samples: Trajectory) -> None:
+        """Let samples count for the standardisation of inputs."""
+        self.inputs.update_statistics(self._seen(samples), samples.step.active)
 
-    Modules built of `mlp.Linear`, `GaussianHead` and `Normalizer` then map `[num, M, ...]` inputs,
-    row g with the parameters of module g. The first module is changed and returned.
-    """
-    first = modules[0]
-    for children in zip(*(list(module.modules()) for module in modules), strict=True):
-        for name, _ in list(children[0].named_parameters(recurse=False)):
-            values = [getattr(child, name).detach() for child in children]
-            setattr(children[0], name, nn.Parameter(torch.stack(values)))
-        for name, _ in list(children[0].named_buffers(recurse=False)):
-            buffers = [getattr(child, name) for child in children]
-            children[0].register_buffer(name, torch.stack(buffers))
-    return first
+    def evaluate(self, samples: Trajectory) -> Evaluation:
+        """Log-probability and entropy of recorded actions, and standardised values `[M]`."""
+        inputs = self.inputs(self._seen(samples))
+        value = self._scaled_value(inputs).squeeze(-1)
+        distribution = self.head(self.actor(inputs))
+        return Evaluation(distribution.log_prob(samples.action), distribution.entropy(), value)
+
+    def _seen(self, samples: Trajectory) -> Features:
+        return self.features(samples.step.obs, samples.extras.get(self.context))
+
+    def _scaled_value(self, inputs: Tensor) -> Tensor:
+        return self.critic_head(self.critic(inputs))

@@ -15,10 +15,8 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metarl_cli.core.networks import Features
 from metarl_cli.core.types import Observation
-
-# What networks take: `[..., F]`, or with an image {"vector": [..., F], "image": [..., H, W, C]}
-Features = Tensor | dict[str, Tensor]
 
 
 class Encoder(nn.Module):
@@ -83,7 +81,7 @@ def build_encoder(space: Space[Any]) -> Encoder:
     raise ValueError(f"no encoder for observation space {space}")
 
 
-class TaskScale(nn.Module):
+class TaskScale(Encoder):
     """Maps task parameters `[..., D]` from the bounds of their space to [-1, 1]."""
 
     low: Tensor
@@ -93,6 +91,7 @@ class TaskScale(nn.Module):
         super().__init__()
         self.register_buffer("low", torch.as_tensor(space.low).float(), persistent=False)
         self.register_buffer("high", torch.as_tensor(space.high).float(), persistent=False)
+        self.out_dim = space.shape[0]
 
     def forward(self, task: Tensor) -> Tensor:
         """Scale each parameter."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Space
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarl_cli.core import tree
-from metarl_cli.networks.encoders import Features
+from metarl_cli.core.networks import Features, Precision
+from metarl_cli.networks.encoders import ObservationEncoder
 from metarl_cli.networks.normalizer import Normalizer
+from metarl_cli.networks.precision import autocast
 
 IMAGE_FEATURES = 128
 
@@ -60,31 +61,34 @@ class ConvNet(nn.Module):
 
 
 class Inputs(Normalizer):
-    """Features as encoders give them to trunk inputs `[..., out_dim]`.
+    """Observations, and vectors beside them, to trunk inputs `[..., out_dim]`.
+
+    The vector is standardised by running statistics, an image is looked at.
 
     Args:
-        vector_dim: size of the vector; it is standardised by running statistics.
-        image: space of the image, if there is one.
+        space: of observations: what `build_encoder` takes, an image, or a Dict with one image.
+        extra_dim: size of what is appended.
+        precision: in which images are looked at.
     """
 
-    def __init__(self, vector_dim: int, image: Box | None = None) -> None:
-        super().__init__(vector_dim)
-        self.vision = None if image is None else ConvNet(image, IMAGE_FEATURES)
-        self.out_dim = vector_dim + (0 if image is None else IMAGE_FEATURES)
+    def __init__(
+        self, space: Space[Any], extra_dim: int = 0, precision: Precision = "float32"
+    ) -> None:
+        encoder = ObservationEncoder(space, extra_dim)
+        super().__init__(encoder.out_dim)
+        self.encode, self.image, self.precision = encoder, encoder.image, precision
+        self.vision = None if self.image is None else ConvNet(self.image, IMAGE_FEATURES)
+        self.out_dim = encoder.out_dim + (0 if self.image is None else IMAGE_FEATURES)
 
-    def update(self, x: Features, mask: Tensor) -> None:
-        """Take in features `[G, M, ...]` where `mask` `[G, M]` is 1."""
-        super().update(x["vector"] if isinstance(x, dict) else x, mask)
-
-    def take_in(self, x: Features, mask: Tensor) -> None:
-        """Take in features `[T, B, ...]` where `mask` `[T, B]` is 1, into shared statistics."""
-        self.update(
-            tree.tree_map(lambda leaf: leaf.flatten(0, 1).unsqueeze(0), x), mask.view(1, -1)
-        )
+    def update_statistics(self, x: Features, mask: Tensor) -> None:
+        """Take in features where `mask` is 1; images have no statistics."""
+        super().update_statistics(x["vector"] if isinstance(x, dict) else x, mask)
 
     def forward(self, x: Features) -> Tensor:
         """Standardise the vector and look at the image."""
         if not isinstance(x, dict):
             return super().forward(x)
         assert self.vision is not None
-        return torch.cat([super().forward(x["vector"]), self.vision(x["image"])], -1)
+        with autocast(self.precision, x["image"].device):
+            seen = self.vision(x["image"])
+        return torch.cat([super().forward(x["vector"]), seen.float()], -1)

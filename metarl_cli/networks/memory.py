@@ -7,17 +7,17 @@ after the end of an inner episode (`active` 0) leave no trace in the memory.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from metarl_cli.core import tree
+from metarl_cli.core.networks import State
 from metarl_cli.functional.gru import gru_sequence
 from metarl_cli.networks.mlp import Torso, initialised_linear
 
 Cells = TypeVar("Cells", bound=nn.RNNBase)
-State = Any  # a tensor `[B, ...]` or a tree of them
 
 
 class Memory(Torso):

@@ -9,7 +9,7 @@ from metarl_cli.functional.statistics import masked_mean
 
 
 class Normalizer(nn.Module):
-    """Standardise features `[..., M, F]` by all samples seen so far.
+    """Standardise features `[..., F]` by all samples seen so far.
 
     With stacked buffers `[G, F]` each group `[G, M, F]` has statistics of its own.
     """
@@ -29,8 +29,10 @@ class Normalizer(nn.Module):
         return (self.mean_square - self.mean.square()).clamp(min=self.eps).sqrt()
 
     @torch.no_grad()
-    def update(self, x: Tensor, mask: Tensor) -> None:
-        """Take in samples `[G, M, F]` where `mask` `[G, M]` is 1 (G = 1: shared statistics)."""
+    def update_statistics(self, x: Tensor, mask: Tensor) -> None:
+        """Take in samples `[..., F]` where `mask` `[...]` is 1 (stacked: `[G, M, F]`)."""
+        if self.mean.dim() == 1:
+            x, mask = x.flatten(0, mask.dim() - 1), mask.flatten()
         new = mask.sum(-1).reshape(self.count.shape)
         weight = new / (self.count + new).clamp(min=1.0)
         mask, shape = mask.unsqueeze(-1), self.mean.shape
@@ -39,7 +41,7 @@ class Normalizer(nn.Module):
         self.mean_square += weight * (square - self.mean_square)
         self.count += new
 
-    def _broadcast(self, x: Tensor) -> Tensor:
+    def _broadcast(self, x: Tensor) -> Tensor:  # of groups, over samples
         return x.unsqueeze(-2) if x.dim() == 2 else x
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-Precision = Literal["float32", "bfloat16"]
+from metarl_cli.core.networks import Precision
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

@@ -9,11 +9,9 @@ from gymnasium.spaces import Discrete
 from torch import Tensor, nn
 
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.networks import Network, Precision, State
 from metarl_cli.core.types import EnvSpec, TimeStep
-from metarl_cli.networks.memory import State
 from metarl_cli.networks.mlp import MLP, initialised_linear
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.step_memory import StepMemory
 
 
@@ -33,7 +31,7 @@ class RecurrentQ(nn.Module):
     def __init__(
         self,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
         hidden: Sequence[int],
         precision: Precision,
         latent_dim: int = 0,

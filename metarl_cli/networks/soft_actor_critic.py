@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.networks import UNDECIDED, Network
 from metarl_cli.core.types import EnvSpec
 from metarl_cli.functional.distributions import SquashedGaussian
-from metarl_cli.networks.actor_critic import stack_modules
 from metarl_cli.networks.mlp import initialised_linear
 from metarl_cli.networks.parameters import follow
-from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, feed_forward
+from metarl_cli.networks.stacked import stack_modules
 
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0  # Haarnoja et al. 2018, code
 
@@ -24,9 +24,9 @@ MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0  # Haarnoja et al. 2018, code
 class SquashedPolicy(nn.Module):
     """Inputs `[..., in_dim]` to a distribution over actions in (-1, 1), spread included."""
 
-    def __init__(self, network: TorsoFactory, in_dim: int, action_dim: int) -> None:
+    def __init__(self, network: Network, in_dim: int, action_dim: int) -> None:
         super().__init__()
-        self.torso = feed_forward(network, in_dim)
+        self.torso = network.torso(in_dim)
         self.head = initialised_linear(self.torso.out_dim, 2 * action_dim, UNDECIDED)
 
     def forward(self, x: Tensor) -> SquashedGaussian:
@@ -38,9 +38,9 @@ class SquashedPolicy(nn.Module):
 class Critic(nn.Module):
     """Inputs and actions, side by side, to Q."""
 
-    def __init__(self, network: TorsoFactory, in_dim: int) -> None:
+    def __init__(self, network: Network, in_dim: int) -> None:
         super().__init__()
-        self.torso = feed_forward(network, in_dim)
+        self.torso = network.torso(in_dim)
         self.head = initialised_linear(self.torso.out_dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,9 +58,7 @@ class SoftActorCritic(nn.Module):
         temperature: what a nat of entropy is worth, to begin with.
     """
 
-    def __init__(
-        self, spec: EnvSpec, network: TorsoFactory, *, in_dim: int, temperature: float
-    ) -> None:
+    def __init__(self, spec: EnvSpec, network: Network, *, in_dim: int, temperature: float) -> None:
         super().__init__()
         self.bounds = ActionBounds(spec)
         self.policy = SquashedPolicy(network, in_dim, self.bounds.size)

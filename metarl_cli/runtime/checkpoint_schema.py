@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
+
+import torch
+
+from metarl_cli.core.types import TimeStep
 
 SCHEMA = 2
 STATE_KEYS = {"learned", "experience", "sampler", "random", "progress", "record", "identity"}
+STEP = tuple(field.name for field in fields(TimeStep))
 EXPERIENCE = ("buffer", "replay", "context")  # so named while parts of both kinds stood together
 
 
 def to_present(state: Any, schema: int) -> dict[str, Any]:
     """Return a state in the present form.
 
-    Schema 1 kept learned parts and experience together under `parts`, and the transitions of all
-    rings of a replay in one tensor.
+    Schema 1 kept learned parts and experience together under `parts`, the transitions of all rings
+    of a replay in one tensor, whole trials without their terminations, and most memories beside
+    their inputs instead of in one `StepMemory`.
 
     Raises:
         ValueError: it is no state of a run.
@@ -32,8 +39,39 @@ def _from_1(state: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(parts, dict):
         raise ValueError("it lacks parts")
     experience = {name: parts.pop(name) for name in EXPERIENCE if name in parts}
-    for kept in experience.values():
-        if isinstance(kept, dict) and "counts" in kept:
-            rows, counts = kept.pop("rows", None), kept["counts"].tolist()
-            kept["rings"] = [] if rows is None else [x.clone() for x in rows.split(counts)]
-    return state | {"learned": parts, "experience": experience}
+    return state | {
+        "learned": {name: _with_step_memory(part) for name, part in parts.items()},
+        "experience": {name: _experience_from_1(kept) for name, kept in experience.items()},
+    }
+
+
+def _experience_from_1(kept: Any) -> Any:
+    if not isinstance(kept, dict):
+        return kept
+    if "counts" in kept:
+        rows, counts = kept.pop("rows", None), kept["counts"].tolist()
+        return kept | {"rings": [] if rows is None else [x.clone() for x in rows.split(counts)]}
+    stored = kept.get("stored")
+    if isinstance(stored, dict) and "next_obs" in stored:
+        step = {name: stored.pop(name) for name in STEP if name in stored}
+        ended = {"terminated": torch.zeros_like(step["active"])}  # no trial was ever cut there
+        return kept | {"stored": {"step": step, **stored, **ended, "extras": {}}}
+    return kept
+
+
+def _with_step_memory(part: Any) -> Any:
+    """Rename `inputs.*` and `memory.*` of a module that has both to be within its `memory`."""
+    if not isinstance(part, dict) or not all(isinstance(key, str) for key in part):
+        return part
+    holders = {key.rpartition("inputs.")[0] for key in part if "inputs." in key}
+    for holder in holders:
+        has_memory = any(key.startswith(f"{holder}memory.") for key in part)
+        if has_memory and not holder.endswith("memory."):
+            part = {_within_memory(key, holder): x for key, x in part.items()}
+    return part
+
+
+def _within_memory(key: str, holder: str) -> str:
+    child = key.removeprefix(holder)
+    inside = key.startswith(holder) and child.startswith(("inputs.", "memory."))
+    return f"{holder}memory.{child}" if inside else key

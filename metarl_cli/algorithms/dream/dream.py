@@ -27,17 +27,16 @@ from torch import Tensor, nn
 
 from metarl_cli.algorithms.dream.information import embedding_distance, information_gain
 from metarl_cli.algorithms.dream.task_embedding import EpisodeEmbedding, TaskEmbedding
-from metarl_cli.buffers.episodes import Episodes, as_episode_record, episodes_of
-from metarl_cli.buffers.trials import Record, TrialBuffer
+from metarl_cli.buffers.sequences import Episodes, as_sequence, episodes_of
+from metarl_cli.buffers.trials import TrialBuffer
 from metarl_cli.core.checks import require_not_negative, require_positive
-from metarl_cli.core.errors import NonFiniteError, UserError
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.networks import Network, Precision, State
 from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.learners.gradient_step import GradientStep, mean_terms
 from metarl_cli.learners.q_learning import QLearning, epsilon_greedy
-from metarl_cli.networks.memory import State
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.q_values import RecurrentQ
 from metarl_cli.networks.step_memory import StepMemory
 
@@ -101,7 +100,7 @@ class DREAM:
         q_learning: QLearning,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
         if episodes < 2:
             raise ValueError(f"episodes: got {episodes}, expected at least 2: the first explores")
@@ -113,15 +112,20 @@ class DREAM:
         self.explorer = RecurrentQ(spec, network, q_hidden, vision_precision)
         self.exploiter = RecurrentQ(spec, network, q_hidden, vision_precision, z)
         self.decoder = EpisodeEmbedding(spec, network, z, vision_precision)
-        self.task_embedding = TaskEmbedding(spec, z, task_hidden)
+        self.task_embedding = TaskEmbedding(spec, network, z, task_hidden)
         policies = nn.ModuleDict({EXPLORE: self.explorer, EXPLOIT: self.exploiter})
         self.policies, self.targets = policies, deepcopy(policies).requires_grad_(False)
         embeddings = {DECODER: self.decoder, TASK: self.task_embedding}
         self.model = nn.ModuleDict({**policies, **embeddings})
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=q_learning.learning_rate, fused=True
+        self.optimizer = GradientStep(
+            torch.optim.Adam(self.model.parameters(), lr=q_learning.learning_rate, fused=True),
+            "DREAM's networks",
+            max_grad_norm=q_learning.max_grad_norm,
+            apart=dict(self.model.items()),
         )
-        self.buffer = TrialBuffer(q_learning.buffer_trials, spec.horizon + 1)
+        self.buffer: TrialBuffer[dict[str, TimeStep]] = TrialBuffer(
+            q_learning.buffer_trials, spec.horizon + 1
+        )
 
     def learned(self) -> Mapping[str, Stateful]:
         """Networks, target networks and the optimiser."""
@@ -157,7 +161,7 @@ class DREAM:
         state = replace(state, memory=memory, held=torch.full_like(state.held, -1))
         if not state.exploring:
             return state
-        explored = episodes_of(as_episode_record(episode))
+        explored = episodes_of(as_sequence(episode))
         latent = at_end(self.decoder(explored.step), explored)
         if state.informed.any():
             informed = state.informed.unsqueeze(-1) > 0
@@ -171,11 +175,7 @@ class DREAM:
         if self.buffer.num < self.q_learning.min_trials:
             return metrics
         history = [self._update() for _ in range(self.q_learning.updates)]
-        metrics["dream/gradient_steps"] = float(self.q_learning.updates)
-        means = torch.stack([torch.stack(list(terms.values())) for terms in history]).mean(0)
-        if not torch.isfinite(means).all():
-            raise NonFiniteError("a loss or a gradient of DREAM's update is not finite")
-        return metrics | dict(zip(history[0], means.tolist(), strict=True))
+        return metrics | mean_terms(history, "dream")
 
     def _collect(self, sampler: Sampler) -> Metrics:
         """Run trials, of which every other is given f, and store them."""
@@ -189,23 +189,23 @@ class DREAM:
             "dream/epsilon": epsilon,
             "train/return_0": float(explored.episode_return.mean()),
         }
-        record = as_episode_record(explored)
-        self._take_statistics(record, self.explorer.memory, self.decoder.memory)
+        record = as_sequence(explored)
+        self._update_statistics(record, self.explorer.memory, self.decoder.memory)
         for k in range(1, self.episodes):
             exploited, trial = sampler.run(self, trial)
             trial = trial.adapt(self, exploited)
-            then = as_episode_record(exploited)
+            then = as_sequence(exploited)
             self.buffer.add({EXPLORE: record, EXPLOIT: then})
-            self._take_statistics(then, self.exploiter.memory)
+            self._update_statistics(then, self.exploiter.memory)
             returns, informed = exploited.episode_return, trial.state.informed
             metrics[f"train/return_{k}"] = float(returns.mean())
             metrics[f"train/return_{k}_informed"] = float(masked_mean(returns, informed))
             metrics[f"train/return_{k}_decoded"] = float(masked_mean(returns, 1 - informed))
         return metrics
 
-    def _take_statistics(self, record: Record, *memories: StepMemory) -> None:
+    def _update_statistics(self, sequence: TimeStep, *memories: StepMemory) -> None:
         for memory in memories:
-            memory.take_statistics(episodes_of(record).step)
+            memory.update_statistics(episodes_of(sequence).step)
 
     def _update(self) -> dict[str, Tensor]:
         """One step of all networks; the decoder's gradient and those of both policies are apart."""
@@ -218,24 +218,19 @@ class DREAM:
         norm = embedding.square().sum(-1)
         latent = self._half_told(embedding, at_end(decoded, explored).detach())
         losses = {
-            "dream/explore_loss": self._q_loss(EXPLORE, replace(explored, reward=gain)),
-            "dream/exploit_loss": self._q_loss(EXPLOIT, exploited, latent),
-            "dream/decoder_loss": (distance * explored.step.active).sum(0).mean(),
-            "dream/norm_loss": self.bottleneck.norm_loss(norm),
+            "explore_loss": self._q_loss(EXPLORE, replace(explored, reward=gain)),
+            "exploit_loss": self._q_loss(EXPLOIT, exploited, latent),
+            "decoder_loss": (distance * explored.step.active).sum(0).mean(),
+            "norm_loss": self.bottleneck.norm_loss(norm),
         }
         terms = {
-            "dream/embedding_norm": norm.mean(),
-            "dream/distance_first": distance[0].mean(),
-            "dream/distance_last": at_end(distance, explored).mean(),
+            "embedding_norm": norm.mean(),
+            "distance_first": distance[0].mean(),
+            "distance_last": at_end(distance, explored).mean(),
         }
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        for name, network in self.model.items():
-            limit = self.q_learning.max_grad_norm
-            terms[f"dream/{name}_grad_norm"] = nn.utils.clip_grad_norm_(network.parameters(), limit)
-        self.optimizer.step()
+        norms = self.optimizer.apply(*losses.values())
         self.q_learning.follow(self.targets, self.policies)
-        return {name: x.detach() for name, x in (losses | terms).items()}
+        return losses | terms | norms
 
     def _q_loss(self, name: str, episodes: Episodes, latent: Tensor | None = None) -> Tensor:
         policy, target = self.policies[name], self.targets[name]

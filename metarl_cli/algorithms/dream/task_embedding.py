@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metarl_cli.core.networks import Network, Precision
 from metarl_cli.core.types import EnvSpec, TimeStep
-from metarl_cli.networks.encoders import TaskScale
 from metarl_cli.networks.mlp import MLP, initialised_linear
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.networks.precision import Precision
 from metarl_cli.networks.step_memory import StepMemory
 
 # Gain of the last layer of f. Tasks have to be told apart through the noise from the beginning:
@@ -28,10 +26,10 @@ class TaskValues(nn.Module):
 
     values: Tensor  # [D, V], filled up with NaN, which equals nothing
 
-    def __init__(self, spec: EnvSpec) -> None:
+    def __init__(self, spec: EnvSpec, network: Network) -> None:
         super().__init__()
         self.finite = spec.all_tasks is not None
-        self.scale = TaskScale(spec.task)
+        self.scale = network.task_encoder(spec.task)
         columns = [] if spec.all_tasks is None else [np.unique(x) for x in spec.all_tasks.T]
         most = max(map(len, columns), default=0)
         padded = [np.pad(x, (0, most - len(x)), constant_values=np.nan) for x in columns]
@@ -49,9 +47,11 @@ class TaskValues(nn.Module):
 class TaskEmbedding(nn.Module):
     """f: tasks `[..., D]` to `[..., Z]`."""
 
-    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
+    def __init__(
+        self, spec: EnvSpec, network: Network, latent_dim: int, hidden: Sequence[int]
+    ) -> None:
         super().__init__()
-        self.task_values = TaskValues(spec)
+        self.task_values = TaskValues(spec, network)
         self.torso = MLP(hidden, "relu", in_dim=self.task_values.out_dim)
         self.out = initialised_linear(self.torso.out_dim, latent_dim, DISTINCT)
 
@@ -64,7 +64,7 @@ class EpisodeEmbedding(nn.Module):
     """g: what has been seen of an episode, to Z numbers."""
 
     def __init__(
-        self, spec: EnvSpec, network: TorsoFactory, latent_dim: int, precision: Precision
+        self, spec: EnvSpec, network: Network, latent_dim: int, precision: Precision
     ) -> None:
         super().__init__()
         self.memory = StepMemory(spec, network, precision)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from metarl_cli.core import tree
-from metarl_cli.core.checks import require_not_negative, require_positive
-from metarl_cli.core.types import EnvSpec, TimeStep
+from metarl_cli.core.checks import require_positive
+from metarl_cli.core.networks import Network, State
+from metarl_cli.core.types import EnvSpec, TimeStep, Trajectory
 from metarl_cli.functional.distributions import Distribution
-from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.networks.encoders import Features, TaskScale
-from metarl_cli.networks.inputs import Inputs
-from metarl_cli.networks.memory import State
+from metarl_cli.functional.policy_gradient import Evaluation
 from metarl_cli.networks.mlp import MLP, initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.policies import UNDECIDED, TorsoFactory, build_head
-from metarl_cli.networks.recurrent import TimeStepEncoder, with_memory
+from metarl_cli.networks.recurrent_actor_critic import transposed
+from metarl_cli.networks.step_memory import StepMemory
 
-FEATURES, TASK, INFORMED = "features", "task", "informed"
-InformedFeatures = dict[str, Features]
+INFORMED = "informed"  # the extra of recorded steps that says who was told the task
 
 
 class InformedActorCritic(nn.Module):
@@ -29,73 +25,93 @@ class InformedActorCritic(nn.Module):
 
     Both z are bounded by tanh: without, those of different tasks drift apart without end, and the
     heads never learn what lies between them, where the history that does not know yet has its z.
-    The auxiliary loss draws the history's z to the task's (Kamienny et al. 2020, arXiv:2005.02934).
-    """
 
-    recurrent = True
+    Args:
+        spec: the environment.
+        network: makes the memory.
+        latent_dim: Z.
+        policy_hidden: layer sizes between (step, z) and the heads.
+        initial_std: of continuous actions.
+        auxiliary: what else is minimised, of the z of history and task `[T, M, Z]` and of which
+            steps count `[T, M]`.
+    """
 
     def __init__(
         self,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
         *,
         latent_dim: int,
-        distance_weight: float,
         policy_hidden: Sequence[int],
         initial_std: float,
+        auxiliary: Callable[[Tensor, Tensor, Tensor], Tensor],
     ) -> None:
         super().__init__()
         require_positive(latent_dim=latent_dim)
-        require_not_negative(distance_weight=distance_weight)
-        self.distance_weight = distance_weight
-        self.scale = TaskScale(spec.task)
-        self.encoder = TimeStepEncoder(spec)
-        self.inputs = Inputs(self.encoder.out_dim, self.encoder.image)
-        self.memory = with_memory(network, self.inputs.out_dim)
+        self.auxiliary = auxiliary
+        self.scale = network.task_encoder(spec.task)
+        self.memory = StepMemory(spec, network)
         self.of_history = initialised_linear(self.memory.out_dim, latent_dim)
         self.of_task = nn.Sequential(
             MLP(policy_hidden[:1], "tanh", in_dim=spec.task.shape[0]),
             initialised_linear(policy_hidden[0], latent_dim),
         )
-        self.torso = MLP(policy_hidden, "tanh", in_dim=self.inputs.out_dim + latent_dim)
-        self.head = build_head(spec.action, self.torso.out_dim, initial_std, UNDECIDED)
+        self.torso = MLP(policy_hidden, "tanh", in_dim=self.memory.inputs.out_dim + latent_dim)
+        self.head = network.head(spec.action, self.torso.out_dim, initial_std)
         self.critic_head = initialised_linear(self.torso.out_dim, 1)
         self.returns = Normalizer(1, clip=float("inf"))
 
-    def features(self, step: TimeStep, informed: Tensor) -> InformedFeatures:
-        """Raw inputs of steps `[..., B]`, of which rows `informed` `[B]` are told the task."""
-        mask = informed.expand_as(step.first).unsqueeze(-1)
-        return {FEATURES: self.encoder(step), TASK: step.task, INFORMED: mask}
-
-    def observe(self, features: InformedFeatures, mask: Tensor) -> None:
-        """Update the standardisation of inputs."""
-        self.inputs.update(features[FEATURES], mask)
-
     def step(self, step: TimeStep, state: State, informed: Tensor) -> tuple[Distribution, State]:
-        """Take in one step `[B]`; return the action distribution and the memory after it."""
-        features = self.features(step, informed)
-        inputs = self.inputs(features[FEATURES])
-        remembered, state = self.memory.step(inputs, state, step.active)
-        latent, _ = self._latents(remembered, features)
-        return self.head(self.torso(torch.cat([inputs, latent], -1))), state
+        """Take in one step `[B]`; return the action distribution and the memory after it.
 
-    def evaluate(
-        self, features: InformedFeatures, active: Tensor
-    ) -> tuple[Distribution, Tensor, Tensor]:
-        """Action distribution and value `[1, M, T]` of trials, and the auxiliary loss."""
-        time_first = tree.tree_map(lambda x: x[0].transpose(0, 1), features)
-        inputs = self.inputs(time_first[FEATURES])
-        active = active[0].transpose(0, 1)
-        latent, distance = self._latents(self.memory.sequence(inputs, active), time_first)
-        hidden = self.torso(torch.cat([inputs, latent], -1)).transpose(0, 1).unsqueeze(0)
-        distribution, value = self.head(hidden), self.critic_head(hidden).squeeze(-1)
-        return distribution, value, self.distance_weight * masked_mean(distance, active)
+        Rows `informed` `[B]` are told the task.
+        """
+        seen = self.memory.look(step)
+        remembered, state = self.memory.memory.step(seen, state, step.active)
+        of_history, of_task = self._latents(remembered, step.task)
+        return self.head(self._hidden(seen, of_history, of_task, informed)), state
 
-    def _latents(self, remembered: Tensor, features: InformedFeatures) -> tuple[Tensor, Tensor]:
-        """The z to act on `[..., Z]`, and the squared distance of the two z `[...]`."""
-        task, informed = features[TASK], features[INFORMED]
-        assert isinstance(task, Tensor) and isinstance(informed, Tensor)
+    def samples(self, trials: Trajectory) -> Trajectory:
+        """Arrange steps `[T, B]` as trials `[B, T]`."""
+        return transposed(trials)
+
+    def in_time(self, x: Tensor, like: Tensor) -> Tensor:
+        """Arrange numbers of trials `[B * T]` as `like` `[T, B]`."""
+        return x.view(like.shape[1], -1).T
+
+    def flat(self, x: Tensor) -> Tensor:
+        """Arrange numbers `[M, T]` of trials as `[M * T]`."""
+        return x.flatten(0, 1)
+
+    @torch.no_grad()
+    def update_statistics(self, samples: Trajectory) -> None:
+        """Let trials `[M, T]` count for the standardisation of inputs."""
+        self.memory.update_statistics(samples.step)
+
+    def evaluate(self, samples: Trajectory) -> Evaluation:
+        """Log-probability, entropy and value of the steps of trials `[M * T]`, auxiliary loss."""
+        step, informed = transposed((samples.step, samples.extras[INFORMED]))
+        seen = self.memory.look(step)
+        of_history, of_task = self._latents(
+            self.memory.memory.sequence(seen, step.active), step.task
+        )
+        hidden = self._hidden(seen, of_history, of_task, informed)
+        hidden = hidden.transpose(0, 1).flatten(0, 1)
+        distribution = self.head(hidden)
+        return Evaluation(
+            distribution.log_prob(samples.action.flatten(0, 1)),
+            distribution.entropy(),
+            self.critic_head(hidden).squeeze(-1),
+            self.auxiliary(of_history, of_task, step.active),
+        )
+
+    def _latents(self, remembered: Tensor, task: Tensor) -> tuple[Tensor, Tensor]:
+        """The z of the history and that of the task `[..., Z]`."""
         of_history = torch.tanh(self.of_history(remembered))
-        of_task = torch.tanh(self.of_task(self.scale(task)))
-        distance = (of_history - of_task.detach()).square().sum(-1)
-        return torch.where(informed > 0, of_task, of_history), distance
+        return of_history, torch.tanh(self.of_task(self.scale(task)))
+
+    def _hidden(
+        self, seen: Tensor, of_history: Tensor, of_task: Tensor, informed: Tensor
+    ) -> Tensor:
+        latent = torch.where(informed.unsqueeze(-1) > 0, of_task, of_history)
+        return self.torso(torch.cat([seen, latent], -1))

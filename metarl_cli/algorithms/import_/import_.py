@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from metarl_cli.algorithms.import_.actor_critic import InformedActorCritic
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
+from metarl_cli.algorithms.import_.actor_critic import INFORMED, InformedActorCritic
+from metarl_cli.core.checks import require_not_negative
+from metarl_cli.core.networks import Network, State
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, mean_returns
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.functional.returns import trial_gae
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.learners.ppo import PPO, Rollout, one_group
-from metarl_cli.networks.memory import State
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.rollouts.trials import run_training_trials
+from metarl_cli.learners.ppo import PPO
 
 
 @dataclass
@@ -51,21 +51,23 @@ class IMPORT:
         ppo: PPO,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
         if not 0 <= informed_share < 1:
             raise ValueError(f"informed_share: got {informed_share}, expected a number in [0, 1)")
+        require_not_negative(distance_weight=distance_weight)
         self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
-        self.informed_share, self.ppo = informed_share, ppo
+        self.informed_share, self.distance_weight = informed_share, distance_weight
+        self.ppo = ppo
         self.model = InformedActorCritic(
             spec,
             network,
             latent_dim=latent_dim,
-            distance_weight=distance_weight,
             policy_hidden=policy_hidden,
             initial_std=initial_std,
+            auxiliary=self.distance,
         )
-        self.optimizer = ppo.optimizer(self.model)
+        self.optimizer = ppo.gradient_step(self.model)
 
     def learned(self) -> Mapping[str, Stateful]:
         """The model and its optimiser."""
@@ -94,22 +96,25 @@ class IMPORT:
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on trials of which a share is informed."""
-        state = self.initial_state(self.num_tasks, self.envs_per_task)
-        num = len(state.informed)
-        state.informed[: int(self.informed_share * num)] = 1.0
-        trials, metrics = run_training_trials(self, sampler, self.episodes, state)
-        rollout = Rollout(
-            features=self.model.features(trials.step, state.informed),
-            action=trials.action,
-            reward=trials.reward,
-            active=trials.step.active,
-            terminated=trials.terminated,
-        )
-        metrics |= {
-            "train/trial_return_informed": _mean_return(trials, state.informed),
-            "train/trial_return_history": _mean_return(trials, 1 - state.informed),
+        start = sampler.begin(self, sampler.sample_tasks())
+        informed = start.state.informed
+        informed[: int(self.informed_share * len(informed))] = 1.0
+        trials, _ = sampler.run(self, start, episodes=self.episodes)
+        metrics = mean_returns(trials) | {
+            "train/trial_return_informed": _mean_return(trials, informed),
+            "train/trial_return_history": _mean_return(trials, 1 - informed),
         }
-        return metrics | self.ppo.update(self.model, self.optimizer, one_group(rollout))
+        trials.extras[INFORMED] = informed.expand_as(trials.reward)
+        old = self.ppo.assess(self.model, trials)
+        advantage = trial_gae(
+            trials.reward, old.value, trials.step.active, self.ppo.discount, self.ppo.gae_lambda
+        )
+        return metrics | self.ppo.update(self.model, self.optimizer, trials, old, advantage)
+
+    def distance(self, of_history: Tensor, of_task: Tensor, active: Tensor) -> Tensor:
+        """Beta |z of the history - z of the task|^2: the history learns what the task would say."""
+        distance = (of_history - of_task.detach()).square().sum(-1)
+        return self.distance_weight * masked_mean(distance, active)
 
 
 def _mean_return(trials: Trajectory, chosen: Tensor) -> float:

@@ -25,7 +25,9 @@ from torch.func import functional_call
 
 from metarl_cli.algorithms.maml.inner_loop import InnerStep, pull_back, push_forward
 from metarl_cli.algorithms.maml.linear_baseline import baseline_advantage
+from metarl_cli.algorithms.maml.policy import Policy
 from metarl_cli.core import tree
+from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import Distribution
@@ -34,7 +36,6 @@ from metarl_cli.functional.statistics import masked_mean, whiten
 from metarl_cli.functional.trust_region import hessian_vector_product
 from metarl_cli.learners.trpo import TRPO
 from metarl_cli.networks.parameters import flatten_parameters, load_flat, unflatten
-from metarl_cli.networks.policies import Policy, TorsoFactory
 
 
 @dataclass
@@ -83,7 +84,7 @@ class MAML:
         trpo: TRPO,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
         if inner_steps < 1:
             raise ValueError(f"inner_steps must be at least 1, got {inner_steps}")

@@ -25,11 +25,11 @@ from metarl_cli.algorithms.pearl.context import ContextEncoder, kl_from_prior, p
 from metarl_cli.buffers.transitions import TaskReplay, Transitions
 from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, Tasks, TimeStep, Trajectory
+from metarl_cli.learners.gradient_step import mean_terms
 from metarl_cli.learners.sac import SAC, Batch
-from metarl_cli.networks.encoders import build_encoder
-from metarl_cli.networks.policies import TorsoFactory
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
 
 DENSE = "info/reward_dense"
@@ -94,7 +94,7 @@ class PEARL:
         sac: SAC,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
         require_positive(
             train_tasks=train_tasks,
@@ -114,7 +114,7 @@ class PEARL:
         self.gradient_steps, self.meta_batch, self.batch = gradient_steps, meta_batch, batch
         self.context_batch, self.kl_weight, self.latent_dim = context_batch, kl_weight, latent_dim
         self.dense_training, self.save_replay, self.sac = dense_training, save_replay, sac
-        self.encode_obs = build_encoder(spec.observation)
+        self.encode_obs = network.encoder(spec.observation)
         size = self.encode_obs.out_dim
         self.model = SoftActorCritic(
             spec, network, in_dim=size + latent_dim, temperature=sac.temperature
@@ -129,7 +129,7 @@ class PEARL:
         recent = collection.context_visits * visit * envs_per_task
         self.context = TaskReplay(train_tasks, recent, widths | {"signal": 1})
         self.encoder = ContextEncoder(sum(self.context.widths.values()), latent_dim, encoder_hidden)
-        self.optimizer = sac.optimizer(self.model, self.encoder)
+        self.optimizer = sac.gradient_step(self.model, self.encoder)
 
     def learned(self) -> Mapping[str, Stateful]:
         """Networks and their optimiser."""
@@ -220,33 +220,25 @@ class PEARL:
     def _learn(self) -> Metrics:
         """Algorithm 1, lines 10 to 21: gradient steps, each on some of the tasks met so far."""
         met = torch.nonzero(self.context.counts * self.replay.counts).squeeze(-1)
-        sums: dict[str, Tensor] = {}
+        history = []
         for _ in range(self.gradient_steps):
-            some = met[torch.randperm(len(met))[: self.meta_batch]]
-            terms = self._gradient_step(some)
-            sums = {name: sums.get(name, 0) + x.detach() for name, x in terms.items()}
-        means = {f"sac/{name}": float(x) / self.gradient_steps for name, x in sums.items()}
-        return means | {"learn/gradient_steps": float(self.gradient_steps)}
+            rows = met[torch.randperm(len(met))[: self.meta_batch]]
+            history.append(self._gradient_step(rows))
+        return mean_terms(history, "sac")
 
     def _gradient_step(self, rows: Tensor) -> dict[str, Tensor]:
         """One step of all networks on the tasks `[N]`."""
         context = self.context.sample(rows, self.context_batch)
         data = self.replay.sample(rows, self.batch)
-        self.optimizer.zero_grad()
         with self.sac.autocast(data["obs"].device):
             transitions = torch.cat([context[name] for name in self.context.widths], -1)
             belief = posterior(self.encoder.evidence(transitions))
             z = belief.mean + belief.log_std.exp() * torch.randn_like(belief.mean)
-            losses = self.sac.losses(self.model, self._told(data, z))
-        losses["kl"] = kl_from_prior(belief).sum()
-        total = losses["kl"] * self.kl_weight
-        for name, loss in losses.items():
-            if name.endswith("_loss"):
-                total = total + loss
-        total.backward()
-        self.optimizer.step()
+            losses, terms = self.sac.losses(self.model, self._told(data, z))
+        kl = kl_from_prior(belief).sum()
+        norms = self.optimizer.apply(self.kl_weight * kl, *losses.values())
         self.model.follow(self.sac.target_rate)
-        return losses
+        return losses | terms | {"kl": kl} | norms
 
     def _told(self, data: Transitions, z: Tensor) -> Batch:
         """Flatten transitions `[N, M, ...]` and tell each the z `[N, Z]` of its task."""

@@ -1,19 +1,78 @@
-"""What is predicted from a latent task: rewards, next states, or the task itself."""
+"""What is predicted from a latent task: rewards and, if wanted, next states."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from metarl_cli.core.checks import require_choice
-from metarl_cli.core.types import EnvSpec, Observation
-from metarl_cli.networks.encoders import ObservationEncoder, TaskScale, build_encoder
-from metarl_cli.networks.inputs import Inputs
+from metarl_cli.core.networks import Features, Network
+from metarl_cli.core.types import EnvSpec, Observation, Trajectory
 from metarl_cli.networks.mlp import MLP, initialised_linear
+
+
+class TransitionModel:
+    """p(r, s' | s, a, m), as VariBAD learns it: rewards and, if they have a weight, next states.
+
+    Args:
+        spec: the environment.
+        network: encodes states and actions.
+        latent_dim: size Z.
+        hidden: layer sizes of each decoder, two or more.
+        sees: what the reward is decoded from, see `RewardDecoder`.
+        reward_likelihood: "gaussian" or "bernoulli", see `negative_log_likelihood`.
+        state_weight: of next states beside rewards; 0: they are not decoded.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        network: Network,
+        latent_dim: int,
+        hidden: Sequence[int],
+        sees: Literal["transition", "next_state"],
+        *,
+        reward_likelihood: str,
+        state_weight: float,
+    ) -> None:
+        self.reward_likelihood = reward_likelihood
+        self.weights = {"reward": 1.0, "state": state_weight}
+        self.reward = RewardDecoder(spec, network, latent_dim, hidden, sees)
+        self.state = StateDecoder(spec, network, latent_dim, hidden) if state_weight else None
+
+    @property
+    def decoders(self) -> list[RewardDecoder | StateDecoder]:
+        """The networks there are."""
+        return [self.reward] if self.state is None else [self.reward, self.state]
+
+    def update_statistics(self, steps: Trajectory) -> None:
+        """Let transitions `[T, M]` count for their standardisation."""
+        for decoder in self.decoders:
+            decoder.update_statistics(steps)
+
+    def errors(self, latent: Tensor, steps: Trajectory) -> dict[str, Tensor]:
+        """-log p of what is decoded of `[Q, M]` steps from latents `[L, M, Z]`: `[L, Q, M]`."""
+        seen = (steps.step.obs, steps.action, steps.next_obs)
+        reward = self.reward(latent, *seen)
+        errors = {"reward": negative_log_likelihood(reward, steps.reward, self.reward_likelihood)}
+        if self.state is not None:
+            errors["state"] = self.state.loss(latent, *seen)
+        return errors
+
+    def weighted(self, errors: Mapping[str, Tensor]) -> Tensor:
+        """Sum up what `errors` has told apart, or what has become of it."""
+        return torch.stack([self.weights[name] * x for name, x in errors.items()]).sum(0)
+
+    def expected_reward(
+        self, latent: Tensor, obs: Observation, action: Tensor, next_obs: Observation
+    ) -> Tensor:
+        """The reward of transitions, or the chance that it is positive: `[L, Q, M]`."""
+        reward = self.reward(latent, obs, action, next_obs)
+        return reward.sigmoid() if self.reward_likelihood == "bernoulli" else reward
 
 
 class PairDecoder(nn.Module):
@@ -42,28 +101,30 @@ class PairDecoder(nn.Module):
 class TransitionDecoder(nn.Module):
     """Standardised features of transitions (state, action, next state) `[Q, M, ...]`."""
 
-    def __init__(self, spec: EnvSpec) -> None:
+    def __init__(self, spec: EnvSpec, network: Network) -> None:
         super().__init__()
-        self.action = build_encoder(spec.action)
-        self.before = ObservationEncoder(spec.observation, self.action.out_dim)
-        self.after = ObservationEncoder(spec.observation)
-        self.inputs_before = Inputs(self.before.out_dim, self.before.image)
-        self.inputs_after = Inputs(self.after.out_dim, self.after.image)
+        self.encode_action = network.encoder(spec.action)
+        self.inputs_before = network.inputs(spec.observation, self.encode_action.out_dim)
+        self.inputs_after = network.inputs(spec.observation)
 
     def features_before(self, obs: Observation, action: Tensor) -> Tensor:
         """Features `[Q, M, F]` of states and actions."""
-        return self.inputs_before(self.before(obs, self.action(action)))
+        return self.inputs_before(self._before(obs, action))
 
     def features_after(self, next_obs: Observation) -> Tensor:
         """Features `[Q, M, F]` of next states."""
-        return self.inputs_after(self.after(next_obs))
+        return self.inputs_after(self.inputs_after.encode(next_obs))
 
-    def take_statistics(
-        self, obs: Observation, action: Tensor, next_obs: Observation, active: Tensor
-    ) -> None:
-        """Update the standardisation of transitions with new ones `[T, M, ...]`."""
-        self.inputs_before.take_in(self.before(obs, self.action(action)), active)
-        self.inputs_after.take_in(self.after(next_obs), active)
+    @torch.no_grad()
+    def update_statistics(self, steps: Trajectory) -> None:
+        """Let transitions `[T, M]` count for their standardisation."""
+        active = steps.step.active
+        before = self._before(steps.step.obs, steps.action)
+        self.inputs_before.update_statistics(before, active)
+        self.inputs_after.update_statistics(self.inputs_after.encode(steps.next_obs), active)
+
+    def _before(self, obs: Observation, action: Tensor) -> Features:
+        return self.inputs_before.encode(obs, self.encode_action(action))
 
 
 class RewardDecoder(TransitionDecoder):
@@ -71,6 +132,7 @@ class RewardDecoder(TransitionDecoder):
 
     Args:
         spec: the environment.
+        network: encodes states and actions.
         latent_dim: size Z.
         hidden: layer sizes, two or more.
         sees: "transition", or "next_state" alone, where that decides the reward.
@@ -79,11 +141,12 @@ class RewardDecoder(TransitionDecoder):
     def __init__(
         self,
         spec: EnvSpec,
+        network: Network,
         latent_dim: int,
         hidden: Sequence[int],
         sees: Literal["transition", "next_state"],
     ) -> None:
-        super().__init__(spec)
+        super().__init__(spec, network)
         require_choice("decoder_sees", sees, ["transition", "next_state"])
         self.sees_all = sees == "transition"
         query_dim = self.inputs_after.out_dim
@@ -108,13 +171,16 @@ class StateDecoder(TransitionDecoder):
 
     Args:
         spec: the environment; its observations are without images.
+        network: encodes states and actions.
         latent_dim: size Z.
         hidden: layer sizes, two or more.
     """
 
-    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
-        super().__init__(spec)
-        if self.after.image is not None:
+    def __init__(
+        self, spec: EnvSpec, network: Network, latent_dim: int, hidden: Sequence[int]
+    ) -> None:
+        super().__init__(spec, network)
+        if self.inputs_after.image is not None:
             raise ValueError("state_weight: next states are images, which are not decoded; use 0")
         self.decode = PairDecoder(
             latent_dim, self.inputs_before.out_dim, hidden, self.inputs_after.out_dim
@@ -132,33 +198,13 @@ class StateDecoder(TransitionDecoder):
         return error.square().mean(-1)
 
 
-class TaskDecoder(nn.Module):
-    """Tells the task from a latent: which of finitely many it is, or its parameters.
+def negative_log_likelihood(prediction: Tensor, target: Tensor, likelihood: str) -> Tensor:
+    """-log p(target) up to a constant, elementwise.
 
-    Parameters are predicted in units of the task space, -1 to 1, with a squared error.
+    "gaussian": squared error, as VariBAD's code has it (a variance of one half). "bernoulli": the
+    prediction is the logit of the target being positive.
     """
-
-    tasks: Tensor
-
-    def __init__(self, spec: EnvSpec, latent_dim: int, hidden: Sequence[int]) -> None:
-        super().__init__()
-        self.finite = spec.all_tasks is not None
-        tasks = spec.all_tasks if spec.all_tasks is not None else np.zeros((0, spec.task.shape[0]))
-        self.register_buffer("tasks", torch.as_tensor(tasks).float(), persistent=False)
-        self.scale = TaskScale(spec.task)
-        self.torso = MLP(hidden, "relu", in_dim=latent_dim)
-        out_dim = len(tasks) if self.finite else spec.task.shape[0]
-        self.out = initialised_linear(self.torso.out_dim, out_dim)
-
-    def forward(self, latent: Tensor) -> Tensor:
-        """Return log-probabilities of all tasks, or scaled parameters: `[..., out]`."""
-        out = self.out(self.torso(latent))
-        return out.log_softmax(-1) if self.finite else out
-
-    def loss(self, latent: Tensor, task: Tensor) -> Tensor:
-        """Return -log p(task | latent) `[...]`, up to a constant for parameters."""
-        prediction = self(latent)
-        if self.finite:
-            which = torch.cdist(task.flatten(0, -2), self.tasks).argmin(-1).view(task.shape[:-1])
-            return -prediction.gather(-1, which.unsqueeze(-1)).squeeze(-1)
-        return (prediction - self.scale(task)).square().sum(-1)
+    if likelihood == "gaussian":
+        return (prediction - target).square()
+    positive = (target > 0).to(prediction.dtype).expand_as(prediction)
+    return functional.binary_cross_entropy_with_logits(prediction, positive, reduction="none")

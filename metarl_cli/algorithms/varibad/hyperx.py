@@ -15,26 +15,24 @@ Differences from the paper:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from metarl_cli.algorithms.varibad.belief_ppo import BELIEF
+from metarl_cli.algorithms.varibad.belief import BELIEF
 from metarl_cli.algorithms.varibad.novelty import Novelty, ReturnScale
 from metarl_cli.algorithms.varibad.varibad import Elbo, VariBAD
-from metarl_cli.buffers.trials import as_record
 from metarl_cli.core import tree
 from metarl_cli.core.checks import require_positive
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
+from metarl_cli.core.networks import Network, State
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, mean_returns
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.learners.gradient_step import GradientStep
 from metarl_cli.learners.ppo import PPO
-from metarl_cli.networks.memory import State
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.rollouts.trials import run_training_trials
 
 
 @dataclass(frozen=True)
@@ -95,25 +93,25 @@ class HyperX:
         elbo: Elbo,
         exploration: Exploration,
         ppo: PPO,
-        bounded_mean: bool | None = None,
+        bounded_mean: bool,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
-        self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
+        self.num_tasks, self.envs_per_task = num_tasks, envs_per_task
         self.exploration = exploration
         self.varibad = VariBAD(
-            num_tasks,
-            envs_per_task,
-            episodes,
-            initial_std,
-            policy_hidden,
-            decoder_hidden,
-            decoder_sees,
-            latent_dim,
-            elbo,
-            ppo,
-            bounded_mean,
+            num_tasks=num_tasks,
+            envs_per_task=envs_per_task,
+            episodes=episodes,
+            initial_std=initial_std,
+            policy_hidden=policy_hidden,
+            decoder_hidden=decoder_hidden,
+            decoder_sees=decoder_sees,
+            latent_dim=latent_dim,
+            elbo=elbo,
+            ppo=ppo,
+            bounded_mean=bounded_mean,
             spec=spec,
             network=network,
         )
@@ -125,8 +123,9 @@ class HyperX:
             num_features=exploration.num_features,
             target_scale=exploration.target_scale,
         )
-        self.optimizer = torch.optim.Adam(
-            self.novelty.predictor.parameters(), lr=exploration.learning_rate
+        self.optimizer = GradientStep(
+            torch.optim.Adam(self.novelty.predictor.parameters(), lr=exploration.learning_rate),
+            "the predictor of hyper-states",
         )
         names = ("reward", "novelty", "error")
         self.scales = nn.ModuleDict({name: ReturnScale(ppo.discount) for name in names})
@@ -164,7 +163,9 @@ class HyperX:
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """VariBAD's iteration with a reward that is scaled and has bonuses."""
-        trials, metrics = run_training_trials(self, sampler, self.episodes)
+        start = sampler.begin(self, sampler.sample_tasks())
+        trials, _ = sampler.run(self, start, episodes=self.varibad.episodes)
+        metrics = mean_returns(trials)
         active, belief = trials.step.active, belief_after(trials)
         remaining = self.exploration.remaining(sampler.env_steps)
         novelty = self._scaled("novelty", self._novelty_of(trials, belief), active)
@@ -182,7 +183,7 @@ class HyperX:
     def _scaled(self, name: str, reward: Tensor, active: Tensor) -> Tensor:
         scale = self.scales[name]
         assert isinstance(scale, ReturnScale)
-        scale.take_in(reward, active)
+        scale.update_statistics(reward, active)
         return scale(reward)
 
     @torch.no_grad()
@@ -195,24 +196,22 @@ class HyperX:
         """-log p(reward, next state) `[T, B]` of each step, decoded from the belief after it."""
         latent = DiagonalGaussian(*belief.chunk(2, -1)).sample()
         # A belief decodes its own step only: all steps of all trials stand side by side.
-        pairs = tree.tree_map(
-            lambda x: x.flatten(0, 1).unsqueeze(0), {"latent": latent, **as_record(trials)}
+        latent, steps = tree.tree_map(
+            lambda x: x.flatten(0, 1).unsqueeze(0), (latent, replace(trials, extras={}))
         )
         model = self.varibad.model
-        return model.weighted(model.errors(pairs["latent"], pairs)).view_as(trials.reward)
+        return model.weighted(model.errors(latent, steps)).view_as(trials.reward)
 
     def _improve_novelty(self, trials: Trajectory, belief: Tensor) -> float:
         visited = trials.step.active.nonzero()  # [M, 2]
-        losses = []
+        history = []
         for _ in range(self.exploration.updates):
             drawn = torch.randint(len(visited), (self.exploration.batch,)).to(visited.device)
             t, b = visited[drawn].unbind(-1)
             loss = self.novelty(tree.index(trials.next_obs, (t, b)), belief[t, b]).mean()
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.detach())
-        return float(torch.stack(losses).mean())
+            self.optimizer.apply(loss)
+            history.append(loss.detach())
+        return float(torch.stack(history).mean())
 
 
 def belief_after(trials: Trajectory) -> Tensor:

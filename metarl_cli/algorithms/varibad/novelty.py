@@ -12,8 +12,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from metarl_cli.core.networks import Features
 from metarl_cli.core.types import EnvSpec, Observation
-from metarl_cli.networks.encoders import Features, ObservationEncoder
+from metarl_cli.networks.encoders import ObservationEncoder
 from metarl_cli.networks.inputs import IMAGE_FEATURES, ConvNet
 from metarl_cli.networks.normalizer import Normalizer
 
@@ -80,13 +81,13 @@ class ReturnScale(Normalizer):
         super().__init__(1)
         self.discount = discount
 
-    def take_in(self, reward: Tensor, active: Tensor) -> None:
+    def update_statistics(self, reward: Tensor, active: Tensor) -> None:
         """Update with the sums so far at each step of trials `[T, B]` where `active` is 1."""
         total, totals = torch.zeros_like(reward[0]), []
         for r, mask in zip(reward, active, strict=True):
             total = torch.where(mask > 0, self.discount * total + r, total)
             totals.append(total)
-        self.update(torch.stack(totals).view(1, -1, 1), active.reshape(1, -1))
+        super().update_statistics(torch.stack(totals).unsqueeze(-1), active)
 
     def forward(self, reward: Tensor) -> Tensor:
         """Scale rewards `[...]` and clip them; their sign and their zero stay."""

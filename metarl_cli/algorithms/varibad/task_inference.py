@@ -15,52 +15,35 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from metarl_cli.algorithms.varibad.belief_learner import BeliefLearner
-from metarl_cli.algorithms.varibad.belief_ppo import LATENTS, BeliefPPO, belief_of
-from metarl_cli.algorithms.varibad.decoders import TaskDecoder
-from metarl_cli.buffers.trials import Record, steps_of
-from metarl_cli.core.checks import require_not_negative, require_positive
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
+from metarl_cli.algorithms.varibad.belief import LATENTS, BeliefAgent, belief_of
+from metarl_cli.algorithms.varibad.belief_learner import BeliefLearner, BeliefUpdates
+from metarl_cli.core.checks import require_not_negative
+from metarl_cli.core.networks import Network, State
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, mean_returns
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.ppo import PPO
-from metarl_cli.networks.memory import State
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.rollouts.trials import run_training_trials
+from metarl_cli.networks.mlp import MLP, initialised_linear
 
 
 @dataclass(frozen=True)
 class Supervision:
-    """Hyper-parameters of the encoder's loss and of its updates.
+    """Hyper-parameters of the encoder's loss.
 
     Args:
-        learning_rate: Adam's step size for encoder and decoder.
-        batch: trials per update.
-        updates: per iteration.
-        buffer_trials: how many of the latest trials are learned from.
+        learner: how encoder and decoder are updated.
         bottleneck: weight of the KL divergence of the belief from N(0, 1).
-        max_grad_norm: of encoder and decoder together.
     """
 
-    learning_rate: float
-    batch: int
-    updates: int
-    buffer_trials: int
+    learner: BeliefUpdates
     bottleneck: float
-    max_grad_norm: float
 
     def __post_init__(self) -> None:
-        require_positive(
-            learning_rate=self.learning_rate,
-            max_grad_norm=self.max_grad_norm,
-            batch=self.batch,
-            updates=self.updates,
-            buffer_trials=self.buffer_trials,
-        )
         require_not_negative(bottleneck=self.bottleneck)
 
 
@@ -80,11 +63,11 @@ class TaskInference:
         ppo: PPO,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
         self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
         self.supervision = supervision
-        self.agent = BeliefPPO(
+        self.agent = BeliefAgent(
             spec,
             network,
             latent_dim=latent_dim,
@@ -92,16 +75,12 @@ class TaskInference:
             initial_std=initial_std,
             ppo=ppo,
         )
-        self.decoder = TaskDecoder(spec, latent_dim, decoder_hidden)
+        self.decoder = TaskDecoder(spec, network, latent_dim, decoder_hidden)
         self.learner = BeliefLearner(
             self.agent.encoder,
             self.decoder,
             trial_steps=episodes * spec.horizon,
-            buffer_trials=supervision.buffer_trials,
-            learning_rate=supervision.learning_rate,
-            batch=supervision.batch,
-            updates=supervision.updates,
-            max_grad_norm=supervision.max_grad_norm,
+            updates=supervision.learner,
         )
 
     def learned(self) -> Mapping[str, Stateful]:
@@ -133,17 +112,56 @@ class TaskInference:
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""
-        trials, metrics = run_training_trials(self, sampler, self.episodes)
+        start = sampler.begin(self, sampler.sample_tasks())
+        trials, _ = sampler.run(self, start, episodes=self.episodes)
         self.learner.add(trials)
-        metrics |= self.agent.improve(trials)
-        return metrics | self.learner.improve(self._loss)
+        metrics = mean_returns(trials) | self.agent.improve(trials)
+        return metrics | self.learner.improve(self.loss)
 
-    def _loss(self, trials: Record) -> tuple[Tensor, dict[str, Tensor]]:
-        """-log p(task | z) + beta KL(q(z) || N(0, 1)), mean over all steps (section 4.2)."""
-        steps = steps_of(trials)
+    def loss(self, trials: Trajectory) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """-log p(task | z) + beta KL(q(z) || N(0, 1)), mean over all steps (section 4.2).
+
+        Returns:
+            What is to be minimised, a sum, and its terms without their weights.
+        """
+        steps = trials.step
         belief = self.agent.encoder.sequence(steps)  # [T, M, Z]
         task_loss = masked_mean(self.decoder.loss(belief.sample(), steps.task), steps.active)
         prior = DiagonalGaussian(torch.zeros_like(belief.mean), torch.zeros_like(belief.mean))
         kl = masked_mean(belief.kl(prior), steps.active)
-        terms = {"belief/task_loss": task_loss, "belief/kl": kl}
-        return task_loss + self.supervision.bottleneck * kl, terms
+        terms = {"task_loss": task_loss, "kl": kl}
+        return [task_loss, self.supervision.bottleneck * kl], terms
+
+
+class TaskDecoder(nn.Module):
+    """Tells the task from a latent: which of finitely many it is, or its parameters.
+
+    Parameters are predicted in units of the task space, -1 to 1, with a squared error.
+    """
+
+    tasks: Tensor
+
+    def __init__(
+        self, spec: EnvSpec, network: Network, latent_dim: int, hidden: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.finite = spec.all_tasks is not None
+        tasks = spec.all_tasks if spec.all_tasks is not None else np.zeros((0, spec.task.shape[0]))
+        self.register_buffer("tasks", torch.as_tensor(tasks).float(), persistent=False)
+        self.scale = network.task_encoder(spec.task)
+        self.torso = MLP(hidden, "relu", in_dim=latent_dim)
+        out_dim = len(tasks) if self.finite else spec.task.shape[0]
+        self.out = initialised_linear(self.torso.out_dim, out_dim)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return log-probabilities of all tasks, or scaled parameters: `[..., out]`."""
+        out = self.out(self.torso(latent))
+        return out.log_softmax(-1) if self.finite else out
+
+    def loss(self, latent: Tensor, task: Tensor) -> Tensor:
+        """Return -log p(task | latent) `[...]`, up to a constant for parameters."""
+        prediction = self(latent)
+        if self.finite:
+            which = torch.cdist(task.flatten(0, -2), self.tasks).argmin(-1).view(task.shape[:-1])
+            return -prediction.gather(-1, which.unsqueeze(-1)).squeeze(-1)
+        return (prediction - self.scale(task)).square().sum(-1)

@@ -24,65 +24,47 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from metarl_cli.algorithms.varibad.belief_learner import BeliefLearner
-from metarl_cli.algorithms.varibad.belief_ppo import LATENTS, BeliefPPO, belief_of
-from metarl_cli.algorithms.varibad.elbo import sequential_kl
-from metarl_cli.algorithms.varibad.transition_model import TransitionModel
-from metarl_cli.buffers.trials import Record, as_record, steps_of
+from metarl_cli.algorithms.varibad.belief import LATENTS, BeliefAgent, belief_of
+from metarl_cli.algorithms.varibad.belief_learner import BeliefLearner, BeliefUpdates
+from metarl_cli.algorithms.varibad.decoders import TransitionModel
 from metarl_cli.core import tree
 from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
+from metarl_cli.core.networks import Network, State
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, mean_returns
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
+from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.learners.ppo import PPO
-from metarl_cli.networks.memory import State
-from metarl_cli.networks.policies import TorsoFactory
-from metarl_cli.rollouts.trials import run_training_trials
 
 
 @dataclass(frozen=True)
 class Elbo:
-    """Hyper-parameters of the encoder's loss and of its updates.
+    """Hyper-parameters of the encoder's loss.
 
     Args:
-        learning_rate: Adam's step size for encoder and decoders.
-        batch: trials per update.
-        updates: per iteration.
-        buffer_trials: how many of the latest trials are learned from.
+        learner: how encoder and decoders are updated.
         kl_weight: of the KL divergence between successive beliefs.
         reward_likelihood: "gaussian", or "bernoulli" for the chance that a reward is positive.
         from_steps: at most so many steps of a trial from which the whole trial is decoded.
         decoded_steps: at most so many transitions decoded from each of them.
-        max_grad_norm: of encoder and decoders together.
-        state_weight: of the squared error of next states; 0 or None: they are not decoded.
-        warmup_steps: environment steps before the policy learns too; None: 0.
+        state_weight: of the squared error of next states; 0: they are not decoded.
+        warmup_steps: environment steps before the policy learns too.
     """
 
-    learning_rate: float
-    batch: int
-    updates: int
-    buffer_trials: int
+    learner: BeliefUpdates
     kl_weight: float
     reward_likelihood: Literal["gaussian", "bernoulli"]
     from_steps: int
     decoded_steps: int
-    max_grad_norm: float
-    state_weight: float | None = None
-    warmup_steps: int | None = None
+    state_weight: float
+    warmup_steps: int
 
     def __post_init__(self) -> None:
         require_choice("reward_likelihood", self.reward_likelihood, ["gaussian", "bernoulli"])
-        require_positive(
-            learning_rate=self.learning_rate,
-            max_grad_norm=self.max_grad_norm,
-            batch=self.batch,
-            updates=self.updates,
-            buffer_trials=self.buffer_trials,
-        )
         require_positive(from_steps=self.from_steps, decoded_steps=self.decoded_steps)
         require_not_negative(
             kl_weight=self.kl_weight,
-            state_weight=self.state_weight or 0.0,
-            warmup_steps=self.warmup_steps or 0,
+            state_weight=self.state_weight,
+            warmup_steps=self.warmup_steps,
         )
 
 
@@ -101,39 +83,36 @@ class VariBAD:
         latent_dim: int,
         elbo: Elbo,
         ppo: PPO,
-        bounded_mean: bool | None = None,
+        bounded_mean: bool,
         *,
         spec: EnvSpec,
-        network: TorsoFactory,
+        network: Network,
     ) -> None:
         self.num_tasks, self.envs_per_task, self.episodes = num_tasks, envs_per_task, episodes
         self.elbo = elbo
-        self.agent = BeliefPPO(
+        self.agent = BeliefAgent(
             spec,
             network,
             latent_dim=latent_dim,
             policy_hidden=policy_hidden,
             initial_std=initial_std,
             ppo=ppo,
-            bounded_mean=bool(bounded_mean),
+            bounded_mean=bounded_mean,
         )
         self.model = TransitionModel(
             spec,
+            network,
             latent_dim,
             decoder_hidden,
             decoder_sees,
             reward_likelihood=elbo.reward_likelihood,
-            state_weight=elbo.state_weight or 0.0,
+            state_weight=elbo.state_weight,
         )
         self.learner = BeliefLearner(
             self.agent.encoder,
             *self.model.decoders,
             trial_steps=episodes * spec.horizon,
-            buffer_trials=elbo.buffer_trials,
-            learning_rate=elbo.learning_rate,
-            batch=elbo.batch,
-            updates=elbo.updates,
-            max_grad_norm=elbo.max_grad_norm,
+            updates=elbo.learner,
         )
 
     def learned(self) -> Mapping[str, Stateful]:
@@ -169,34 +148,62 @@ class VariBAD:
 
     def train_step(self, sampler: Sampler) -> Metrics:
         """One PPO update on new trials, then encoder updates on the latest ones."""
-        trials, metrics = run_training_trials(self, sampler, self.episodes)
-        return metrics | self.learn_from(trials, trials.reward, sampler.env_steps)
+        start = sampler.begin(self, sampler.sample_tasks())
+        trials, _ = sampler.run(self, start, episodes=self.episodes)
+        return mean_returns(trials) | self.learn_from(trials, trials.reward, sampler.env_steps)
 
     def learn_from(self, trials: Trajectory, reward: Tensor, env_steps: int) -> Metrics:
         """Improve the model on new trials `[T, B]` and, after warm-up, the policy with `reward`."""
         self.learner.add(trials)
-        self.model.take_statistics(as_record(trials), trials.step.active)
+        self.model.update_statistics(trials)
         metrics: Metrics = {}
-        if env_steps > (self.elbo.warmup_steps or 0):
+        if env_steps > self.elbo.warmup_steps:
             metrics = self.agent.improve(replace(trials, reward=reward))
-        return metrics | self.learner.improve(self._negative_elbo)
+        return metrics | self.learner.improve(self.negative_elbo)
 
-    def _negative_elbo(self, trials: Record) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reconstruction and KL terms (Equation 8), sums over time, means over trials.
+    def negative_elbo(self, trials: Trajectory) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Reconstruction and KL terms (Equation 8), sums over time, means over trials `[T, M]`.
 
         From the beliefs after L steps, Q transitions anywhere in the trial are decoded.
+
+        Returns:
+            What is to be minimised, a sum, and its terms without their weights.
         """
-        steps = steps_of(trials)
-        belief = self.agent.encoder.sequence(steps)  # [T, M, Z]
-        now = some_of(len(steps.active), self.elbo.from_steps)
-        decoded = some_of(len(steps.active), self.elbo.decoded_steps)
+        active = trials.step.active
+        belief = self.agent.encoder.sequence(trials.step)  # [T, M, Z]
+        now = some_of(len(active), self.elbo.from_steps)
+        decoded = some_of(len(active), self.elbo.decoded_steps)
         target = tree.index(trials, decoded)
-        both_active = steps.active[now].unsqueeze(1) * target["active"]  # [L, Q, M]
+        both_active = active[now].unsqueeze(1) * target.step.active  # [L, Q, M]
         errors = self.model.errors(belief.sample()[now], target)
-        losses = {name: (x * both_active).sum((0, 1)).mean() for name, x in errors.items()}
-        kl = sequential_kl(belief, steps.active)[now].sum(0).mean()
-        terms = {f"belief/{name}_loss": loss for name, loss in losses.items()} | {"belief/kl": kl}
-        return self.model.weighted(losses) + self.elbo.kl_weight * kl, terms
+        errors = {name: (x * both_active).sum((0, 1)).mean() for name, x in errors.items()}
+        kl = sequential_kl(belief, active)[now].sum(0).mean()
+        terms = {f"{name}_loss": error for name, error in errors.items()} | {"kl": kl}
+        return [self.model.weighted(errors), self.elbo.kl_weight * kl], terms
+
+
+def sequential_kl(belief: DiagonalGaussian, active: Tensor) -> Tensor:
+    """KL of each belief from the one before it, the first from N(0, 1): `[T, ...]`.
+
+    Equation 7: yesterday's posterior is today's prior.
+
+    Args:
+        belief: `[T, ..., Z]`.
+        active: `[T, ...]`; a belief that is not active is skipped over.
+    """
+    prior = DiagonalGaussian(torch.zeros_like(belief.mean[:1]), torch.zeros_like(belief.mean[:1]))
+    steps = torch.arange(len(active), device=active.device).view(-1, *[1] * (active.dim() - 1))
+    last_active = torch.where(active > 0, steps, -1).cummax(0).values  # [T, ...]
+    before = torch.cat([torch.full_like(last_active[:1], -1), last_active[:-1]]) + 1
+
+    def previous(first: Tensor, values: Tensor) -> Tensor:
+        index = before.unsqueeze(-1).expand_as(values)
+        return torch.cat([first, values]).gather(0, index)
+
+    earlier = DiagonalGaussian(
+        previous(prior.mean, belief.mean), previous(prior.log_std, belief.log_std)
+    )
+    return belief.kl(earlier) * active
 
 
 def some_of(num: int, most: int) -> Tensor | slice:

@@ -1,26 +1,17 @@
-"""Feed-forward stochastic policies: observation in, action distribution out."""
+"""Policy heads: from features to distributions of actions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor, nn
 
-from metarl_cli.core.errors import UserError
-from metarl_cli.core.types import EnvSpec, Observation
-from metarl_cli.functional.distributions import Categorical, DiagonalGaussian, Distribution
-from metarl_cli.networks.encoders import build_encoder
-from metarl_cli.networks.mlp import Torso, initialised_linear
+from metarl_cli.functional.distributions import Categorical, DiagonalGaussian
+from metarl_cli.networks.mlp import initialised_linear
 
-TorsoFactory = Callable[..., Torso]  # called with in_dim=...
-
-# Gain of the last layer of a policy that at first acts alike everywhere, and so explores evenly:
-# Andrychowicz et al. 2021 (arXiv:2006.05990), section 3.2
-UNDECIDED = 0.01
 MIN_LOG_STD = math.log(1e-6)  # Finn et al. 2017, code
 
 
@@ -82,25 +73,3 @@ def build_head(
     if isinstance(space, Discrete):
         return CategoricalHead(in_dim, int(space.n), gain)
     raise ValueError(f"no policy head for action space {space}")
-
-
-class Policy(nn.Module):
-    """Encoder, torso and head."""
-
-    def __init__(self, spec: EnvSpec, network: TorsoFactory, *, initial_std: float) -> None:
-        super().__init__()
-        self.encoder = build_encoder(spec.observation)
-        self.torso = feed_forward(network, self.encoder.out_dim)
-        self.head = build_head(spec.action, self.torso.out_dim, initial_std)
-
-    def forward(self, obs: Observation) -> Distribution:
-        """Return the action distribution: batch shape is that of `obs`."""
-        return self.head(self.torso(self.encoder(obs)))
-
-
-def feed_forward(network: TorsoFactory, in_dim: int) -> Torso:
-    """Build a torso and refuse one with memory."""
-    torso = network(in_dim=in_dim)
-    if torso.kind != "feed-forward":
-        raise UserError(f"network: this algorithm needs a feed-forward one, got {torso.kind}")
-    return torso

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from metarl_cli.core import tree
+from metarl_cli.core.checks import require_at_least
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.tree import Tree
 from metarl_cli.core.undo import UndoLog, put
@@ -24,8 +25,7 @@ class TrialBuffer(Generic[Tree]):
     """
 
     def __init__(self, capacity: int, length: int) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity: got {capacity}, expected at least 1")
+        require_at_least(1, capacity=capacity)
         self.capacity, self.length = capacity, length
         self.num = self._next = 0
         self._stored: Any = None  # [capacity, length, ...], allocated by the first trial

@@ -32,6 +32,19 @@ def require_fraction(**values: float) -> None:
             raise ValueError(f"{name}: got {value}, expected a number from 0 to 1")
 
 
+def require_between(low: float, high: float, **values: float) -> None:
+    """Raise ValueError for the first named value that is not strictly between two numbers."""
+    for name, value in values.items():
+        if not low < value < high:
+            raise ValueError(f"{name}: got {value}, expected a number between {low:g} and {high:g}")
+
+
+def require_sizes(name: str, sizes: Sequence[int]) -> None:
+    """Raise ValueError unless there are layer sizes, all of them positive."""
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"{name}: got {list(sizes)}, expected one or more positive layer sizes")
+
+
 def require_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
     """Return `[low, high]` as a pair of floats, or raise ValueError if it is not an interval."""
     if len(bounds) != 2 or not bounds[0] < bounds[1]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl_cli.buffers.sequences import Episodes
-from metarl_cli.core.checks import require_fraction, require_positive
+from metarl_cli.core.checks import require_at_least, require_fraction, require_positive
 from metarl_cli.functional.q_learning import double_q_value, q_lambda_return
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.networks.parameters import follow
@@ -67,8 +67,7 @@ class QLearning:
             target_rate=self.target_rate,
             final_epsilon=self.final_epsilon,
         )
-        if self.repeat < 1:
-            raise ValueError(f"repeat: got {self.repeat}, expected a number >= 1")
+        require_at_least(1, repeat=self.repeat)
         if self.min_trials > self.buffer_trials:
             raise ValueError(
                 f"min_trials: got {self.min_trials}, expected at most buffer_trials, "

@@ -11,6 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metarl_cli.core.checks import (
+    require_at_least,
+    require_between,
+    require_not_negative,
+    require_positive,
+)
 from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.functional.trust_region import conjugate_gradient
@@ -30,16 +36,10 @@ class TRPO:
     max_backtracks: int
 
     def __post_init__(self) -> None:
-        if self.max_kl <= 0:
-            raise ValueError(f"max_kl must be positive, got {self.max_kl}")
-        if self.cg_iterations < 1:
-            raise ValueError(f"cg_iterations must be at least 1, got {self.cg_iterations}")
-        if self.cg_damping < 0:
-            raise ValueError(f"cg_damping must not be negative, got {self.cg_damping}")
-        if not 0 < self.backtrack_ratio < 1:
-            raise ValueError(f"backtrack_ratio must be between 0 and 1, got {self.backtrack_ratio}")
-        if self.max_backtracks < 1:
-            raise ValueError(f"max_backtracks must be at least 1, got {self.max_backtracks}")
+        require_positive(max_kl=self.max_kl)
+        require_not_negative(cg_damping=self.cg_damping)
+        require_at_least(1, cg_iterations=self.cg_iterations, max_backtracks=self.max_backtracks)
+        require_between(0, 1, backtrack_ratio=self.backtrack_ratio)
 
     def step(
         self,

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metarl_cli.core.checks import require_choice, require_sizes
+
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 
@@ -50,10 +52,8 @@ class MLP(Torso):
         self, hidden: Sequence[int], activation: Literal["tanh", "relu"], *, in_dim: int
     ) -> None:
         super().__init__()
-        if not hidden or min(hidden) < 1:
-            raise ValueError(f"hidden must be one or more positive layer sizes, got {list(hidden)}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {list(ACTIVATIONS)}, got {activation!r}")
+        require_sizes("hidden", hidden)
+        require_choice("activation", activation, list(ACTIVATIONS))
         sizes = [in_dim, *hidden]
         self.layers = nn.ModuleList(initialised_linear(i, o) for i, o in pairwise(sizes))
         self.activation = ACTIVATIONS[activation]

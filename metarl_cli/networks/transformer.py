@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metarl_cli.core.checks import require_at_least
 from metarl_cli.networks.memory import Memory
 from metarl_cli.networks.mlp import initialised_linear
 
@@ -56,8 +57,7 @@ class Transformer(Memory):
         super().__init__()
         if width % heads:
             raise ValueError(f"width: got {width}, expected a multiple of heads = {heads}")
-        if context < 1:
-            raise ValueError(f"context: got {context}, expected at least 1")
+        require_at_least(1, context=context)
         self.embed = initialised_linear(in_dim, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)

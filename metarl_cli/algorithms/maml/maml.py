@@ -27,6 +27,7 @@ from metarl_cli.algorithms.maml.inner_loop import InnerStep, pull_back, push_for
 from metarl_cli.algorithms.maml.linear_baseline import baseline_advantage
 from metarl_cli.algorithms.maml.policy import Policy
 from metarl_cli.core import tree
+from metarl_cli.core.checks import require_at_least, require_fraction, require_positive
 from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
@@ -86,12 +87,9 @@ class MAML:
         spec: EnvSpec,
         network: Network,
     ) -> None:
-        if inner_steps < 1:
-            raise ValueError(f"inner_steps must be at least 1, got {inner_steps}")
-        if not 0 < fisher_fraction <= 1:
-            raise ValueError(f"fisher_fraction must be in (0, 1], got {fisher_fraction}")
-        if inner_lr <= 0:
-            raise ValueError(f"inner_lr must be positive, got {inner_lr}")
+        require_at_least(1, inner_steps=inner_steps)
+        require_positive(inner_lr=inner_lr, fisher_fraction=fisher_fraction)
+        require_fraction(fisher_fraction=fisher_fraction)
         self.num_tasks, self.envs_per_task = num_tasks, envs_per_task
         self.inner_steps, self.inner_lr, self.later_lr_ratio = inner_steps, inner_lr, later_lr_ratio
         self.first_order, self.fisher_fraction = first_order, fisher_fraction

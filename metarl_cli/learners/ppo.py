@@ -95,7 +95,7 @@ class PPO:
     def gradient_step(self, model: Model) -> GradientStep:
         """Make what `update` steps with."""
         adam = torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
-        return GradientStep(adam, "the PPO update", max_grad_norm=self.max_grad_norm, clip=_clip)
+        return GradientStep(adam, "the PPO update", max_grad_norm=self.max_grad_norm)
 
     @torch.no_grad()
     def assess(self, model: Model, trials: Trajectory) -> Assessment:
@@ -177,13 +177,3 @@ class PPO:
             losses.append(said.auxiliary)
             terms["auxiliary_loss"] = said.auxiliary
         return losses, terms
-
-
-def _clip(parameters: list[Tensor], max_norm: float) -> Tensor:  # STAGE1
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    squares = [g.reshape(1, -1).square().sum(1) for g in gradients]
-    norm = torch.stack(squares).sum(0).sqrt()
-    scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.view(1, -1).mul_(scale.unsqueeze(1))
-    return norm.sum()

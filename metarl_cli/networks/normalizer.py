@@ -11,22 +11,24 @@ from metarl_cli.functional.statistics import masked_mean
 class Normalizer(nn.Module):
     """Standardise features `[..., F]` by all samples seen so far.
 
-    With stacked buffers `[G, F]` each group `[G, M, F]` has statistics of its own.
+    Moments are merged as in Chan et al. 1979 (pairwise updates): a mean far from zero takes nothing
+    off the precision of the variance. With stacked buffers `[G, F]` each group `[G, M, F]` has
+    statistics of its own.
     """
 
     mean: Tensor
-    mean_square: Tensor
+    variance: Tensor
     count: Tensor
 
     def __init__(self, dim: int, *, clip: float = 10.0, eps: float = 1e-8) -> None:
         super().__init__()
         self.clip, self.eps = clip, eps
         self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("mean_square", torch.ones(dim))
+        self.register_buffer("variance", torch.ones(dim))
         self.register_buffer("count", torch.zeros(1))
 
     def _std(self) -> Tensor:
-        return (self.mean_square - self.mean.square()).clamp(min=self.eps).sqrt()
+        return self.variance.clamp(min=self.eps).sqrt()
 
     @torch.no_grad()
     def update_statistics(self, x: Tensor, mask: Tensor) -> None:
@@ -36,9 +38,11 @@ class Normalizer(nn.Module):
         new = mask.sum(-1).reshape(self.count.shape)
         weight = new / (self.count + new).clamp(min=1.0)
         mask, shape = mask.unsqueeze(-1), self.mean.shape
-        self.mean += weight * (masked_mean(x, mask, -2).reshape(shape) - self.mean)
-        square = masked_mean(x.square(), mask, -2).reshape(shape)
-        self.mean_square += weight * (square - self.mean_square)
+        mean = masked_mean(x, mask, -2)
+        variance = masked_mean((x - mean.unsqueeze(-2)).square(), mask, -2).reshape(shape)
+        step = mean.reshape(shape) - self.mean
+        self.variance += weight * (variance - self.variance + (1 - weight) * step.square())
+        self.mean += weight * step
         self.count += new
 
     def _broadcast(self, x: Tensor) -> Tensor:  # of groups, over samples

@@ -19,8 +19,8 @@ def to_present(state: Any, schema: int) -> dict[str, Any]:
     """Return a state in the present form.
 
     Schema 1 kept learned parts and experience together under `parts`, the transitions of all rings
-    of a replay in one tensor, whole trials without their terminations, and most memories beside
-    their inputs instead of in one `StepMemory`.
+    of a replay in one tensor, whole trials without their terminations, most memories beside their
+    inputs instead of in one `StepMemory`, and mean squares instead of variances.
 
     Raises:
         ValueError: it is no state of a run.
@@ -40,7 +40,7 @@ def _from_1(state: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("it lacks parts")
     experience = {name: parts.pop(name) for name in EXPERIENCE if name in parts}
     return state | {
-        "learned": {name: _with_step_memory(part) for name, part in parts.items()},
+        "learned": {n: _with_variance(_with_step_memory(x)) for n, x in parts.items()},
         "experience": {name: _experience_from_1(kept) for name, kept in experience.items()},
     }
 
@@ -68,6 +68,17 @@ def _with_step_memory(part: Any) -> Any:
         has_memory = any(key.startswith(f"{holder}memory.") for key in part)
         if has_memory and not holder.endswith("memory."):
             part = {_within_memory(key, holder): x for key, x in part.items()}
+    return part
+
+
+def _with_variance(part: Any) -> Any:
+    """Give normalisers the variance in place of the mean square."""
+    if not isinstance(part, dict):
+        return part
+    holders = [str(key).removesuffix("mean_square") for key in part if "mean_square" in str(key)]
+    for holder in holders:
+        mean, square = part[f"{holder}mean"], part.pop(f"{holder}mean_square")
+        part[f"{holder}variance"] = square - mean.square()
     return part
 
 

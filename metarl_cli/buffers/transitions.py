@@ -64,6 +64,19 @@ class TaskReplay:
         """Memory of the transitions stored so far."""
         return 4 * int(self.counts.sum()) * sum(self.widths.values())
 
+    def keep_latest(self, task: int, num: int) -> None:
+        """Forget all but the latest `num` transitions of a task."""
+        count = int(self.counts[task])
+        num = min(num, count)
+        counts, following = self.counts.clone(), self._next.clone()
+        counts[task], following[task] = num, num % self.capacity
+        if 0 < num < count:
+            slots = (self._next[task] - num + torch.arange(num, device="cpu")) % self.capacity
+            latest = self._rows[task, slots.to(self._rows.device)]
+            rows = torch.arange(num, device="cpu")
+            self._write(torch.full_like(rows, task), rows, latest)
+        self.counts, self._next = counts, following
+
     def mark(self) -> None:
         """Note where the rings stand."""
         self._undo.clear()

@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from metarl_cli.algorithms.pearl.context import ContextEncoder, kl_from_prior, posterior
+from metarl_cli.algorithms.pearl.context_buffer import ContextBuffer
 from metarl_cli.buffers.transitions import TaskReplay, Transitions
 from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.networks import Network
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
+from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, Trial
 from metarl_cli.core.types import EnvSpec, Output, Tasks, TimeStep, Trajectory
 from metarl_cli.learners.gradient_step import mean_terms
 from metarl_cli.learners.sac import SAC, Batch
@@ -123,12 +124,14 @@ class PEARL:
         self.replay = TaskReplay(
             train_tasks, replay_capacity, widths | {"reward": 1, "terminated": 1}
         )
-        if not next_obs_in_context:
-            del widths["next_obs"]
+        self.next_obs_in_context = next_obs_in_context
+        width = 2 * size if next_obs_in_context else size
+        width += self.model.bounds.size + 1
         visit = (collection.prior_episodes + collection.posterior_episodes) * spec.horizon
-        recent = collection.context_visits * visit * envs_per_task
-        self.context = TaskReplay(train_tasks, recent, widths | {"signal": 1})
-        self.encoder = ContextEncoder(sum(self.context.widths.values()), latent_dim, encoder_hidden)
+        self.context = ContextBuffer(
+            train_tasks, collection.context_visits, visit * envs_per_task, width
+        )
+        self.encoder = ContextEncoder(width, latent_dim, encoder_hidden)
         self.optimizer = sac.gradient_step(self.model, self.encoder)
 
     def learned(self) -> Mapping[str, Stateful]:
@@ -155,8 +158,7 @@ class PEARL:
     @torch.no_grad()
     def adapt(self, state: Belief, episode: Trajectory) -> Belief:
         """Add the episode to the evidence and draw z from the posterior."""
-        steps = self._context_of(episode)
-        transitions = torch.cat([steps[name] for name in self.context.widths], -1)
+        transitions = self._context_of(self._transitions_of(episode), episode.reward)
         new = self.encoder.evidence(transitions.transpose(0, 1), episode.step.active.T)
         evidence = state.evidence + new
         return Belief(evidence, posterior(evidence).sample())
@@ -169,53 +171,63 @@ class PEARL:
         return metrics | self._learn()
 
     def _collect(self, sampler: Sampler) -> Metrics:
-        """Algorithm 1, lines 4 to 9."""
+        """Algorithm 1, lines 4 to 9, in a batch of training tasks at once."""
         tasks, plan = sampler.sample_tasks(), self.collection
         if (tasks.index < 0).any():
             raise UserError("env.tasks.mode: this algorithm replays a finite set of training tasks")
         if (tasks.index >= self.replay.num_tasks).any():
             raise UserError("algo.train_tasks: there are more training tasks (env.tasks.num_train)")
-        trial, metrics = sampler.begin(self, tasks), {}
-        phases = [plan.prior_episodes, plan.posterior_episodes, plan.extra_episodes]
-        for name, episodes in zip(("prior", "posterior", "extra"), phases, strict=True):
-            returns: list[Tensor] = []
-            for _ in range(episodes):
-                episode, trial = sampler.run(self, trial)
-                self._store(tasks, episode, context=name != "extra")
-                trial = trial.adapt(self, episode)
-                if name == "prior" and len(returns) + 1 < episodes:
-                    z = torch.randn_like(trial.state.z)
-                    trial = replace(trial, state=replace(trial.state, z=z))
-                returns.append(episode.episode_return.mean())
-            if returns:
-                metrics[f"train/return_{name}"] = float(torch.stack(returns).mean())
-        metrics["replay/transitions"] = float(self.replay.counts.sum())
-        metrics["replay/megabytes"] = (self.replay.nbytes + self.context.nbytes) / 1e6
-        return metrics
+        self.context.begin_visit(tasks.index)
+        trial = sampler.begin(self, tasks)
+        returns: dict[str, list[Tensor]] = {"prior": [], "posterior": [], "extra": []}
+        for k in range(plan.prior_episodes):
+            if k > 0:
+                z = torch.randn_like(trial.state.z)
+                trial = replace(trial, state=replace(trial.state, z=z))
+            trial, earned = self._visit(sampler, trial, context=True)
+            returns["prior"].append(earned)
+        for _ in range(plan.posterior_episodes):
+            trial, earned = self._visit(sampler, trial, context=True)
+            returns["posterior"].append(earned)
+        for _ in range(plan.extra_episodes):
+            trial, earned = self._visit(sampler, trial, context=False)
+            returns["extra"].append(earned)
+        return {
+            f"train/return_{name}": float(torch.stack(x).mean()) for name, x in returns.items() if x
+        } | {
+            "replay/transitions": float(self.replay.counts.sum()),
+            "replay/megabytes": (self.replay.nbytes + self.context.nbytes) / 1e6,
+        }
+
+    def _visit(self, sampler: Sampler, trial: Trial, *, context: bool) -> tuple[Trial, Tensor]:
+        """Run and remember one episode; return the trial adapted to it, and the mean return."""
+        episode, trial = sampler.run(self, trial)
+        self._store(trial.tasks, episode, context=context)
+        return trial.adapt(self, episode), episode.episode_return.mean()
 
     def _store(self, tasks: Tasks, episode: Trajectory, *, context: bool) -> None:
         """Remember the steps of an episode `[T, B]`."""
-        steps = self._context_of(episode)
+        steps = self._transitions_of(episode)
         reward = dense_reward(episode) if self.dense_training else episode.reward
-        steps |= {
-            "reward": reward.unsqueeze(-1),
-            "terminated": episode.terminated.unsqueeze(-1),
-        }
+        ended = {"reward": reward.unsqueeze(-1), "terminated": episode.terminated.unsqueeze(-1)}
         row = tasks.index.repeat_interleave(self.envs_per_task).expand(episode.reward.shape)
         met = episode.step.active.bool()
-        steps = {name: x[met] for name, x in steps.items()}
-        self.replay.add(row[met.cpu()], steps)
+        self.replay.add(row[met.cpu()], {name: x[met] for name, x in (steps | ended).items()})
         if context:
-            self.context.add(row[met.cpu()], steps)
+            self.context.add(row[met.cpu()], self._context_of(steps, episode.reward)[met])
 
-    def _context_of(self, episode: Trajectory) -> Transitions:
-        """What the encoder sees of an episode, by name, `[T, B, width]`."""
+    def _transitions_of(self, episode: Trajectory) -> Transitions:
+        """States, actions and next states of an episode by name, `[T, B, width]`."""
         return {
             "obs": self.encode_obs(episode.step.obs),
             "action": self.model.bounds.from_env(episode.action),
             "next_obs": self.encode_obs(episode.next_obs),
-            "signal": episode.reward.unsqueeze(-1),
         }
+
+    def _context_of(self, steps: Transitions, reward: Tensor) -> Tensor:
+        """What the encoder sees of steps `[T, B, ...]`: `[T, B, width]`."""
+        seen = ["obs", "action", *(["next_obs"] if self.next_obs_in_context else [])]
+        return torch.cat([*(steps[name] for name in seen), reward.unsqueeze(-1)], -1)
 
     def _learn(self) -> Metrics:
         """Algorithm 1, lines 10 to 21: gradient steps, each on some of the tasks met so far."""
@@ -231,8 +243,7 @@ class PEARL:
         context = self.context.sample(rows, self.context_batch)
         data = self.replay.sample(rows, self.batch)
         with self.sac.autocast(data["obs"].device):
-            transitions = torch.cat([context[name] for name in self.context.widths], -1)
-            belief = posterior(self.encoder.evidence(transitions))
+            belief = posterior(self.encoder.evidence(context))
             z = belief.mean + belief.log_std.exp() * torch.randn_like(belief.mean)
             losses, terms = self.sac.losses(self.model, self._told(data, z))
         kl = kl_from_prior(belief).sum()

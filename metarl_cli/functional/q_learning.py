@@ -19,6 +19,7 @@ def double_q_value(values: Tensor, target_values: Tensor) -> Tensor:
     Returns:
         `[...]`.
     """
+    assert values.shape == target_values.shape, (values.shape, target_values.shape)
     return target_values.gather(-1, values.argmax(-1, keepdim=True)).squeeze(-1)
 
 
@@ -37,5 +38,6 @@ def q_lambda_return(reward: Tensor, discount: Tensor, next_value: Tensor, trace:
     Returns:
         `[T, ...]`.
     """
+    assert reward.shape == discount.shape == next_value.shape, (reward.shape, next_value.shape)
     bootstrapped = reward + discount * (1 - trace) * next_value
     return discounted_return(bootstrapped, discount * trace)

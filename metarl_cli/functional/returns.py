@@ -16,6 +16,7 @@ def discounted_return(reward: Tensor, discount: Tensor) -> Tensor:
     Returns:
         `[T, ...]`.
     """
+    assert reward.shape == discount.shape, (reward.shape, discount.shape)
     out = torch.empty_like(reward)
     following = torch.zeros_like(reward[0])
     for t in range(len(reward) - 1, -1, -1):
@@ -39,6 +40,8 @@ def gae(
     Returns:
         Advantages `[T, ...]`.
     """
+    shapes = {x.shape for x in (reward, discount, value, next_value, trace)}
+    assert len(shapes) == 1, shapes
     delta = torch.addcmul(reward, discount, next_value).sub_(value)
     return discounted_return(delta, discount * trace)
 
@@ -69,6 +72,7 @@ def trial_gae(
     Returns:
         Advantages `[T, ...]`, 0 where not active.
     """
+    assert reward.shape == value.shape == active.shape, (reward.shape, value.shape, active.shape)
     advantage = torch.zeros_like(reward)
     following = torch.zeros_like(reward[0])  # the advantage of the next active step
     next_value = torch.zeros_like(reward[0])

@@ -20,11 +20,13 @@ def soft_target(
     Returns:
         `[...]`.
     """
+    assert reward.shape == discount.shape == next_q.shape[1:] == next_log_prob.shape, next_q.shape
     return reward + discount * (next_q.amin(0) - temperature * next_log_prob)
 
 
 def policy_loss(q: Tensor, log_prob: Tensor, temperature: Tensor) -> Tensor:
     """Loss temperature log pi(a | s) - min Q(s, a) `[...]` for `q` `[2, ...]`, Equation 7."""
+    assert q.shape[1:] == log_prob.shape, (q.shape, log_prob.shape)
     return temperature * log_prob - q.amin(0)
 
 

@@ -38,7 +38,7 @@ FENCES = {
     "rich": ("loggers/console.py", "commands/"),
     "mujoco": ("envs/",),
     "matplotlib": ("reports/",),
-    "torch.distributed": (),
+    "torch.distributed": ("core/distributed.py",),
 }
 # A name of ours in a string, as an entry point or a `_target_` is written
 NAME_OF_OURS = re.compile(r"metarl_cli(\.\w+)+(:\w+)?")

@@ -26,6 +26,7 @@ from gymnasium.spaces import Discrete
 from torch import Tensor, nn
 
 from metarl_cli.algorithms.dream.information import embedding_distance, information_gain
+from metarl_cli.algorithms.dream.q_values import RecurrentQ
 from metarl_cli.algorithms.dream.task_embedding import EpisodeEmbedding, TaskEmbedding
 from metarl_cli.buffers.sequences import Episodes, as_sequence, episodes_of
 from metarl_cli.buffers.trials import TrialBuffer
@@ -37,7 +38,6 @@ from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.statistics import masked_mean
 from metarl_cli.learners.gradient_step import GradientStep, mean_terms
 from metarl_cli.learners.q_learning import QLearning, epsilon_greedy
-from metarl_cli.networks.q_values import RecurrentQ
 from metarl_cli.networks.step_memory import StepMemory
 
 EXPLORE, EXPLOIT, DECODER, TASK = "explore", "exploit", "decoder", "task"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from metarl_cli.core.types import Output
+from metarl_cli.core.types import Output, Trajectory
 from metarl_cli.testing.tiny import (
     NUM_ACTIONS,
     NUM_STATES,
@@ -64,6 +64,12 @@ class Noisy(Scripted):
     def act(self, state: int, step: Any, *, explore: bool) -> Output:
         noise = torch.rand(len(step.first), 2)
         return Output(noise if explore else torch.zeros_like(noise), state + 1)
+
+
+def run_trials(agent: Any, sampler: Any, episodes: int = 1) -> Trajectory:
+    """The steps `[T, B]` of an agent in a new batch of training tasks."""
+    start = sampler.begin(agent, sampler.sample_tasks())
+    return sampler.run(agent, start, episodes=episodes)[0]
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -113,7 +113,7 @@ def assemble(cfg: DictConfig) -> Parts:
     except ValueError as error:
         raise UserError(str(error)) from error
     family = build_family(cfg)
-    network = Recipe(functools.partial(build, cfg.network))
+    network = build_network(cfg.network)
     with torch.device(device):
         algorithm = build(cfg.algo, spec=family.spec, network=network)
     split = TaskSplit(family, **cfg.env.tasks)
@@ -139,3 +139,8 @@ def _check_ranges(cfg: DictConfig) -> None:
 def build_family(cfg: DictConfig) -> TaskFamily:
     """Build the family of tasks of a configuration."""
     return build(cfg.env)
+
+
+def build_network(node: DictConfig) -> Recipe:
+    """Return what builds the networks that a `network` section describes."""
+    return Recipe(functools.partial(build, node))

@@ -94,7 +94,8 @@ class _Checker:
             self.section(value, typing.cast(type, hint), key)
             return
         self._value(value, hint, key)
-        if hint in (Node, Node | None) and value is not None:
+        # Overrides are settings of an earlier run and checked as parts of it.
+        if hint in (Node, Node | None) and value is not None and key != "overrides":
             require_fitting_targets(value, key, plugins=self.plugins)
             self.node(value, key)
             if key in ("env", "algo", "network") and "_target_" not in value:

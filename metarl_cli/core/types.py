@@ -91,8 +91,11 @@ class Trajectory:
         return self.reward.sum(0)
 
     def episodes(self) -> list[Trajectory]:
-        """Take it apart where episodes begin, which all environments do at once."""
-        starts = self.step.first[:, 0].nonzero().flatten().tolist()
+        """Take it apart where episodes begin, which all environments do at once.
+
+        The first piece may be the rest of an episode that began before.
+        """
+        starts = sorted({0, *self.step.first[:, 0].nonzero().flatten().tolist()})
         ends = [*starts[1:], len(self.reward)]
         return [
             tree.index(self, slice(start, end)) for start, end in zip(starts, ends, strict=True)

@@ -17,6 +17,7 @@ import torch
 from gymnasium.spaces import Box
 from omegaconf import OmegaConf
 
+from metarl_cli.commands.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.core import tree
@@ -43,8 +44,8 @@ SMALL = {
     "num_tasks": N,
     "envs_per_task": E,
     "ppo": {"epochs": 1, "num_minibatches": 2},
-    "elbo": ONE_UPDATE,
-    "supervision": ONE_UPDATE,
+    "elbo": {"learner": ONE_UPDATE},
+    "supervision": {"learner": ONE_UPDATE},
     "q_learning": {**ONE_UPDATE, "min_trials": 4},
     "collection": {"prior_episodes": 2, "extra_episodes": 1, "warmup_steps": 0},
     "gradient_steps": 1,
@@ -119,9 +120,9 @@ def construct(name, obs="vector", action="continuous", seed=0, network=None, **e
     cfg = config(name, network)
     mode = cfg.env.tasks.mode
     sampler = tiny_sampler(mode=mode, obs=obs, action=action, num_envs=N * E, seed=seed, **env)
-    torso = functools.partial(build, cfg.network)
+    network = build_network(cfg.network)
     with torch.device(env["device"]):
-        return Bench(build(cfg.algo, spec=sampler.spec, network=torso), sampler)
+        return Bench(build(cfg.algo, spec=sampler.spec, network=network), sampler)
 
 
 @functools.lru_cache

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 import torch
-from helpers import tiny_sampler
+from helpers import run_trials, tiny_sampler
 from omegaconf import OmegaConf
 from torch.testing import assert_close
 
-from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.assemble import assemble, build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
-from metarl_cli.rollouts.trials import run_training_trials
 
 BELIEF = ("varibad", "task_inference")
 ENDS = [2, 9, 1, 9, 9, 3]
-ONE_UPDATE = {"batch": 4, "updates": 1, "buffer_trials": 8}
+ONE_UPDATE = {"learner": {"batch": 4, "updates": 1, "buffer_trials": 8}}
 SMALL = {"num_tasks": 3, "envs_per_task": 2, "elbo": ONE_UPDATE, "supervision": ONE_UPDATE}
 
 with_belief = pytest.mark.parametrize("name", BELIEF)
@@ -32,13 +29,13 @@ def built(name, **settings):
     small = {key: value for key, value in SMALL.items() if key in cfg.algo} | settings
     sampler = tiny_sampler(ends=ENDS)
     torch.manual_seed(0)
-    network = functools.partial(build, cfg.network)
+    network = build_network(cfg.network)
     algorithm = build(OmegaConf.merge(cfg.algo, small), spec=sampler.spec, network=network)
     return algorithm, sampler
 
 
-def parameters(optimizer):
-    return {id(p) for group in optimizer.param_groups for p in group["params"]}
+def parameters(step):
+    return {id(p) for group in step.optimizer.param_groups for p in group["params"]}
 
 
 @with_belief
@@ -55,7 +52,7 @@ def test_policy_and_encoder_are_trained_by_different_optimisers(name):
 @with_belief
 def test_gradient_of_the_policy_does_not_reach_the_encoder(name):
     algorithm, sampler = built(name)
-    trials, _ = run_training_trials(algorithm, sampler, 2)
+    trials = run_trials(algorithm, sampler, 2)
     assert not trials.extras["belief"].requires_grad
     before = tree.clone(dict(algorithm.agent.encoder.named_parameters()))
     policy = tree.clone(dict(algorithm.agent.policy.named_parameters()))
@@ -83,7 +80,7 @@ def test_training_moves_encoder_decoder_and_policy(name):
 def test_the_belief_that_the_policy_saw_is_what_the_encoder_computes(name):
     algorithm, sampler = built(name)
     algorithm.train_step(sampler)  # the inputs have statistics now
-    trials, _ = run_training_trials(algorithm, sampler, 3)
+    trials = run_trials(algorithm, sampler, 3)
     belief = algorithm.agent.encoder.sequence(trials.step)
     seen, mask = torch.cat([belief.mean, belief.log_std], -1), trials.step.active.bool()
     assert_close(trials.extras["belief"][mask], seen[mask], rtol=1e-4, atol=1e-5)

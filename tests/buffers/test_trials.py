@@ -1,11 +1,14 @@
 import io
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import Scripted, tiny_sampler
 
-from metarl_cli.buffers.trials import TrialBuffer, as_record, steps_of
+from metarl_cli.buffers.trials import TrialBuffer
+from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.types import Trajectory
 
 
 def trials(*names, steps=2):
@@ -19,6 +22,14 @@ def filled(*batches, capacity=4, length=2):
     for batch in batches:
         buffer.add(trials(*batch))
     return buffer
+
+
+def as_saved(buffer):
+    """The state of a buffer as it comes back from a checkpoint file."""
+    file = io.BytesIO()
+    torch.save(buffer.state_dict(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
 
 
 def stored(buffer):
@@ -76,10 +87,7 @@ def test_a_sample_is_a_copy():
 @pytest.mark.parametrize("batches", [[], [[1, 2]], [[1, 2, 3], [4, 5]]], ids=len)
 def test_a_saved_buffer_goes_on_like_the_original(batches):
     original, restored = filled(*batches), TrialBuffer(4, 2)
-    file = io.BytesIO()
-    torch.save(original.state_dict(), file)
-    file.seek(0)
-    restored.load_state_dict(torch.load(file, weights_only=True))
+    restored.load_state_dict(as_saved(original))
     for buffer in (original, restored):
         buffer.add(trials(6, 7, 8))
     assert stored(restored) == stored(original) and restored.num == original.num
@@ -106,14 +114,56 @@ def test_a_saved_state_takes_no_memory_of_its_own_and_only_what_is_filled():
     assert state.tolist() == [[5, 5]]
 
 
-def test_a_record_gives_back_the_steps_as_the_agent_saw_them():
-    sampler = tiny_sampler(obs="grid")
-    agent = Scripted()
+@pytest.mark.parametrize("batches", [[], [[1, 2]], [[1, 2, 3], [4, 5]]], ids=len)
+def test_a_loaded_buffer_says_the_same_before_anything_is_added(batches):
+    restored = TrialBuffer(4, 2)
+    restored.load_state_dict(as_saved(filled(*batches)))
+    assert stored(restored) == stored(filled(*batches))
+    restored.load_state_dict(as_saved(restored))
+    restored.add(trials(6))
+    assert stored(restored) == stored(filled(*batches, [6]))
+
+
+def test_what_a_loaded_buffer_writes_over_can_be_taken_back():
+    restored = TrialBuffer(4, 2)
+    restored.load_state_dict(as_saved(filled([1, 2, 3, 4])))
+    restored.add(trials(6, 7))
+    restored.rollback()
+    assert stored(restored) == [1, 2, 3, 4]
+
+
+def recorded():
+    """Six trials of one episode, without the extras of who acted."""
+    sampler, agent = tiny_sampler(obs="grid"), Scripted()
     trial, _ = sampler.run(agent, sampler.begin(agent, sampler.sample_tasks()))
-    record = as_record(trial)
-    assert vars(steps_of(record)).keys() == vars(trial.step).keys()
-    assert steps_of(record).obs["cell"].equal(trial.step.obs["cell"])
-    assert record["reward"].equal(trial.reward) and record["action"].equal(trial.action)
+    return replace(trial, extras={})
+
+
+def test_trajectories_come_back_as_the_agent_saw_them():
+    trial, buffer = recorded(), TrialBuffer(1, 4)
+    buffer.add(trial)
+    sample = buffer.sample(2)
+    assert isinstance(sample, Trajectory)
+    for ours, theirs in zip(tree.leaves(sample), tree.leaves(trial), strict=True):
+        assert ours.equal(theirs[:, -1:].expand_as(ours))
+    assert sample.step.obs["cell"].shape == (4, 2, 2)
+
+
+def test_trajectories_are_saved_as_plain_data_and_are_trajectories_again_with_the_next_one():
+    trial, buffer, restored = recorded(), TrialBuffer(8, 4), TrialBuffer(8, 4)
+    buffer.add(trial)
+    saved = as_saved(buffer)
+    assert type(saved["stored"]) is type(saved["stored"]["step"]) is dict
+    restored.load_state_dict(saved)
+    for each in (buffer, restored):
+        each.add(trial)
+        torch.manual_seed(0)
+        sample = each.sample(20)
+        assert isinstance(sample, Trajectory)
+        assert sample.step.obs["cell"].shape == (4, 20, 2)
+    ours, theirs = (tree.leaves(each.state_dict()["stored"]) for each in (buffer, restored))
+    assert len(ours) == len(theirs)
+    assert all(a.equal(b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_capacity_below_one_is_refused():

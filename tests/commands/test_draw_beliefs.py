@@ -38,7 +38,8 @@ def test_beliefs_about_goals_on_a_semicircle_are_drawn_if_rewards_are_sparse(
     train: Call, capsys: pytest.CaptureFixture
 ) -> None:
     semicircle = [setting.replace("gridnavi", "point_semicircle") for setting in GRID]
-    assert train("algo=varibad", *semicircle, "algo.elbo.updates=1", "algo.episodes=2") == 0
+    quick = ["algo.elbo.learner.updates=1", "algo.episodes=2"]
+    assert train("algo=varibad", *semicircle, *quick) == 0
     arguments = ["eval", "checkpoint=outputs/train/grid", "output=out/eval.json", "draw_beliefs=1"]
     assert main(arguments) == 0
     measured = json.loads(Path("out/eval.json").read_text())

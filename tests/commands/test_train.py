@@ -60,13 +60,13 @@ def test_run_leaves_everything_needed_to_repeat_and_judge_it(
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("algo.inner_steps=0", "inner_steps must be at least 1, got 0"),
+        ("algo.inner_steps=0", "inner_steps: got 0, expected a number >= 1"),
         ("algo.num_tasks=-1", "algo.num_tasks must be at least 1, got -1"),
         ("algo.num_tasks=0", "algo.num_tasks must be at least 1, got 0"),
         ("algo.envs_per_task=0", "algo.envs_per_task must be at least 1, got 0"),
         ("env.tasks.num_test=0", "env.tasks.num_test must be at least 1, got 0"),
         ("env.horizon=0", "horizon"),
-        ("algo.inner_lr=-1", "inner_lr must be positive"),
+        ("algo.inner_lr=-1", "inner_lr: got -1, expected a number > 0"),
         ("budget.env_steps=0", "budget.env_steps must be at least 1"),
         ("threads=100000", "threads must be at most 1024"),
         ("seed=99999999999999999999", "seed must be at most"),

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.config.frozen import freeze, read_frozen
-from metarl_cli.config.migrate import STEPS, Step, migrate
+from metarl_cli.config.migrate import STEPS, Group, Step, migrate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.plain_yaml import MOST_BYTES
 
@@ -107,6 +107,30 @@ def test_steps_move_rename_require_and_drop_from_the_version_of_the_config_on() 
     assert migrate(new | {"version": 2}, steps) == new
     later = {"version": 1, "algo": {"_target_": "metarl_cli.a.Old", "x": 1}, "budget": {"z": 4}}
     assert migrate(later, steps) == {"algo": later["algo"], "budget": {"z": 4}}
+
+
+def test_settings_that_got_a_class_of_their_own_are_put_into_it() -> None:
+    steps = (Step(grouped={"a.New": {"inner": Group("a.Inner", ("x", "y", "z"))}}),)
+    old = {"algo": {"_target_": "metarl_cli.a.New", "x": 1, "y": 2, "w": 3}}
+    inner = {"_target_": "metarl_cli.a.Inner", "x": 1, "y": 2}
+    new = {"algo": {"_target_": "metarl_cli.a.New", "w": 3, "inner": inner}}
+    assert migrate(old, steps) == new
+    assert migrate(new | {"version": 1}, steps) == new
+
+
+@pytest.mark.parametrize(
+    ("algo", "place"), [("varibad", "elbo"), ("hyperx", "elbo"), ("task_inference", "supervision")]
+)
+def test_updates_of_beliefs_of_version_0_are_read_as_those_of_today(algo: str, place: str) -> None:
+    cfg = compose("train", [f"algo={algo}", "env=point_nav"])
+    today = OmegaConf.to_container(cfg, resolve=True)
+    old = OmegaConf.to_container(cfg, resolve=True)
+    learner = old["algo"][place].pop("learner")
+    del learner["_target_"]
+    old["algo"][place] |= learner
+    if place == "elbo":  # which meant 0 if they were not there
+        del old["algo"]["elbo"]["state_weight"], old["algo"]["elbo"]["warmup_steps"]
+    assert migrate(old) == today
 
 
 def test_setting_that_later_code_cannot_do_is_refused_by_name() -> None:

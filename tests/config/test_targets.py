@@ -43,7 +43,7 @@ def refusals(place: str, node: dict[str, Any]) -> list[str]:
         ("algo.trpo", PPO, "is no TRPO"),
         ("algo.trpo", "metarl_cli.algorithms.maml.maml.MAML", "is no TRPO"),
         ("algo.inner_lr", "metarl_cli.learners.trpo.TRPO", "plain values stand here"),
-        ("algo.network", MLP, "plain values stand here"),
+        ("algo.network", MLP, "none of algorithms, learners"),
         ("algo", "metarl_cli.algorithms.maml.maml.InnerStep", "is no Algorithm"),
         ("algo", POINT, "none of algorithms, learners"),
         ("env.objective", POINT, "is no Objective"),

@@ -57,3 +57,30 @@ def test_clone_shares_no_memory_and_keeps_other_leaves():
     original["x"] += 1
     assert copy["x"].tolist() == [0, 0]
     assert (copy["name"], copy["none"], copy["numbers"]) == ("kept", None, [1, 2.5])
+
+
+def test_leaves_are_listed_in_order():
+    nested = {"b": [torch.tensor(1), (torch.tensor(2),)], "a": pair(3.0)}
+    assert [x.tolist() for x in tree.leaves(nested)] == [1, 2, [3, 4], [30, 0]]
+    assert tree.leaves(5) == [5] and tree.leaves({}) == []
+
+
+def test_plain_data_has_dicts_in_place_of_dataclasses_and_shares_the_leaves():
+    nested = {"pair": pair(1.0), "number": 5}
+    plain = tree.plain(nested)
+    assert type(plain["pair"]) is dict and plain["pair"].keys() == {"left", "right"}
+    assert plain["pair"]["left"] is nested["pair"].left and plain["number"] == 5
+    assert plain["pair"]["right"]["x"] is nested["pair"].right["x"]
+
+
+def test_plain_data_gets_its_structure_back_from_an_example():
+    nested = {"pair": pair(1.0), "number": 5}
+    back = tree.structured(tree.plain(nested), {"pair": pair(7.0), "number": 6})
+    assert isinstance(back["pair"], Pair) and back["number"] == 5
+    assert back["pair"].left is nested["pair"].left
+    assert back["pair"].right["x"].tolist() == [10, 0]
+
+
+def test_plain_data_that_lacks_a_field_of_the_example_is_refused():
+    with pytest.raises(KeyError, match="right"):
+        tree.structured({"left": torch.zeros(2)}, pair(1.0))

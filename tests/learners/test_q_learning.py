@@ -7,7 +7,7 @@ from gymnasium.spaces import Box
 from torch import nn
 from torch.testing import assert_close
 
-from metarl_cli.buffers.episodes import Episodes
+from metarl_cli.buffers.sequences import Episodes
 from metarl_cli.core.types import TimeStep
 from metarl_cli.learners.q_learning import QLearning, epsilon_greedy
 from metarl_cli.networks.inputs import Inputs
@@ -93,7 +93,7 @@ def test_targets_follow_at_their_rate_and_take_statistics_over():
     nn.init.constant_(target.weight, 4.0)
     LEARNER.follow(target, model)
     assert (target.weight, model.weight) == (5.0, 8.0)
-    ours, theirs = Inputs(1, PICTURES), Inputs(1, PICTURES)
+    ours, theirs = Inputs(PICTURES, extra_dim=1), Inputs(PICTURES, extra_dim=1)
     ours.mean.fill_(2.0)
     LEARNER.follow(theirs, ours)
     assert theirs.mean == 2

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from gymnasium.spaces import Box
 from metarl_cli.core.types import EnvSpec
 from metarl_cli.learners.sac import SAC, Batch
 from metarl_cli.networks.mlp import MLP
+from metarl_cli.networks.recipe import Recipe
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
 
 SETTINGS = {
@@ -26,14 +29,13 @@ SPEC = EnvSpec(
 )
 
 
-def network(in_dim):
-    return MLP([16], "tanh", in_dim=in_dim)
+NETWORK = Recipe(functools.partial(MLP, [16], "tanh"))
 
 
 def model(**settings):
     torch.manual_seed(0)
     temperature = (SETTINGS | settings)["temperature"]
-    return SoftActorCritic(SPEC, network, in_dim=1, temperature=temperature)
+    return SoftActorCritic(SPEC, NETWORK, in_dim=1, temperature=temperature)
 
 
 def experience(num=64, reward=None, terminated=1.0):
@@ -51,14 +53,12 @@ def experience(num=64, reward=None, terminated=1.0):
 
 def trained(steps, data=experience, **settings):
     sac, it = SAC(**(SETTINGS | settings)), model(**settings)
-    optimizer = sac.optimizer(it)
+    step = sac.gradient_step(it)
     for _ in range(steps):
-        losses = sac.losses(it, data())
-        optimizer.zero_grad()
-        sum(loss for name, loss in losses.items() if name.endswith("_loss")).backward()
-        optimizer.step()
+        losses, terms = sac.losses(it, data())
+        step.apply(*losses.values())
         it.follow(sac.target_rate)
-    return it, losses
+    return it, terms
 
 
 def test_policy_finds_the_action_that_pays_best_in_each_state():
@@ -79,15 +79,15 @@ def test_critics_learn_the_discounted_sum_of_rewards():
 
 
 def test_tuned_temperature_brings_the_entropy_to_minus_the_action_dimensions():
-    _, losses = trained(400, tuned=True, temperature=0.1)
-    assert abs(float(losses["entropy"]) + 1) < 0.3
+    _, terms = trained(400, tuned=True, temperature=0.1)
+    assert abs(float(terms["entropy"]) + 1) < 0.3
 
 
 def test_gradient_of_the_policy_reaches_the_policy_alone():
     it = model()
     data = experience()
     data.inputs.requires_grad_()
-    SAC(**SETTINGS).losses(it, data)["policy_loss"].backward()
+    SAC(**SETTINGS).losses(it, data)[0]["policy_loss"].backward()
     assert data.inputs.grad is None
     assert all(p.grad is None for p in it.critic.parameters())
     assert all(p.grad is not None for p in it.policy.parameters())
@@ -97,7 +97,7 @@ def test_gradient_of_the_critics_reaches_what_they_are_told_and_no_target():
     it = model()
     data = experience()
     data.inputs.requires_grad_()
-    SAC(**SETTINGS).losses(it, data)["critic_loss"].backward()
+    SAC(**SETTINGS).losses(it, data)[0]["critic_loss"].backward()
     assert data.inputs.grad.abs().sum() > 0
     assert all(p.grad is None for p in (*it.policy.parameters(), *it.target.parameters()))
 
@@ -122,6 +122,17 @@ def test_actions_fill_the_bounds_of_the_environment():
     torch.testing.assert_close(bounds.from_env(bounds.to_env(squashed)), squashed)
 
 
+@pytest.mark.parametrize("tuned", [False, True])
+def test_temperature_learns_only_if_it_is_tuned(tuned):
+    it, sac = model(), SAC(**(SETTINGS | {"tuned": tuned}))
+    losses, terms = sac.losses(it, experience())
+    assert ("temperature_loss" in losses) == tuned
+    assert terms["temperature"] == it.log_temperature.exp()
+    before = it.log_temperature.clone()
+    sac.gradient_step(it).apply(*losses.values())
+    assert it.log_temperature.equal(before) != tuned
+
+
 def test_low_precision_gives_nearly_the_same_losses_and_gradients():
     it, data = model(), experience()
     found = []
@@ -129,7 +140,7 @@ def test_low_precision_gives_nearly_the_same_losses_and_gradients():
         sac = SAC(**(SETTINGS | {"precision": precision}))
         torch.manual_seed(1)
         with sac.autocast(torch.device("cpu")):
-            losses = sac.losses(it, data)
+            losses, _ = sac.losses(it, data)
         (losses["critic_loss"] + losses["policy_loss"]).backward()
         gradients = [p.grad.clone() for p in it.parameters() if p.grad is not None]
         found.append([losses["critic_loss"].detach(), *gradients])

@@ -32,10 +32,10 @@ def test_convnet_tells_channels_and_places_apart():
 
 
 def test_vectors_are_standardised_and_images_are_not():
-    inputs = Inputs(1, PICTURE)
+    inputs = Inputs(PICTURE, extra_dim=1)
     features = {"vector": torch.tensor([[[1.0], [5.0]]]), "image": pictures(1, 2)}
     before = inputs(features)
-    inputs.update(features, torch.ones(1, 2))
+    inputs.update_statistics(features, torch.ones(1, 2))
     after = inputs(features)
     assert after.shape == (1, 2, 1 + IMAGE_FEATURES)
     assert_close(after[0, :, 0], torch.tensor([-1.0, 1.0]))
@@ -43,9 +43,9 @@ def test_vectors_are_standardised_and_images_are_not():
 
 
 def test_statistics_are_taken_over_active_steps_of_all_trials():
-    inputs = Inputs(1)
+    inputs = Inputs(Box(-1, 1, (1,), np.float32))
     x = torch.tensor([[1.0, 3.0], [5.0, 1000.0]]).unsqueeze(-1)  # [T, B, 1]
-    inputs.take_in(x, torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+    inputs.update_statistics(x, torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
     assert inputs.mean.tolist() == [3.0] and inputs.count.tolist() == [3.0]
 
 
@@ -54,7 +54,8 @@ def test_an_image_alone_comes_with_an_empty_vector():
     features = encoder(image)
     assert features["image"].dtype == torch.uint8 and features["image"].equal(image)
     assert features["vector"].shape == (2, 3, 0) and encoder.out_dim == 0
-    assert Inputs(encoder.out_dim, encoder.image)(features).shape == (2, 3, IMAGE_FEATURES)
+    inputs = Inputs(PICTURE)
+    assert inputs(inputs.encode(image)).shape == (2, 3, IMAGE_FEATURES)
 
 
 def test_what_stands_beside_an_image_goes_into_the_vector_and_extras_after_it():

@@ -136,7 +136,7 @@ def test_experience_of_an_interrupted_iteration_is_taken_back(
 ) -> None:
     # The rings are full: the interrupted iteration writes over what the one before has stored.
     small = {
-        "varibad": ["algo.episodes=2", "algo.elbo.buffer_trials=5"],
+        "varibad": ["algo.episodes=2", "algo.elbo.learner.buffer_trials=5"],
         "pearl": ["algo.replay_capacity=50", "algo.collection.warmup_steps=0"],
         "dream": ["algo.q_learning.buffer_trials=6"],
     }[algo]

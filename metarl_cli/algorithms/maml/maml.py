@@ -145,9 +145,9 @@ class MAML:
             f"train/return_{k}": float(e.episode_return.mean()) for k, e in enumerate(episodes)
         }
         query = self._samples(episodes[-1], self.num_tasks)
-        return returns | self._meta_update(trial.state.support, query)
+        return returns | self.meta_update(trial.state.support, query)
 
-    def _meta_update(self, support: Sequence[Samples], query: Samples) -> Metrics:
+    def meta_update(self, support: Sequence[Samples], query: Samples) -> Metrics:
         """Trust-region step on the mean loss after adaptation (Algorithm 3, line 10)."""
         theta = flatten_parameters(self.policy)
         path = self._inner_path(theta, support, differentiable=not self.first_order)

@@ -7,9 +7,10 @@ from helpers import tiny_sampler
 from torch.testing import assert_close
 
 from metarl_cli.algorithms.dream.dream import DREAM, Bottleneck
-from metarl_cli.buffers.episodes import as_episode_record, episodes_of
+from metarl_cli.buffers.sequences import as_sequence, episodes_of
 from metarl_cli.learners.q_learning import QLearning
 from metarl_cli.networks.memory import GRU
+from metarl_cli.networks.recipe import Recipe
 from metarl_cli.runtime.evaluator import meta_test
 
 Q_LEARNING = QLearning(
@@ -43,7 +44,7 @@ def dream(*, episodes=2, save_buffer=True, q_learning=Q_LEARNING, **env):
         bottleneck=BOTTLENECK,
         q_learning=q_learning,
         spec=sampler.spec,
-        network=functools.partial(GRU, 5, 8),
+        network=Recipe(functools.partial(GRU, 5, 8)),
     )
     return algorithm, sampler
 
@@ -73,7 +74,7 @@ def test_one_exploration_episode_is_followed_by_exploitation():
 def test_exploitation_is_given_what_the_whole_exploration_is_decoded_to():
     algorithm, sampler = dream(ends=[2, 9, 1, 9, 9, 3])
     episode, trial = explored(algorithm, sampler)
-    whole = episodes_of(as_episode_record(episode))
+    whole = episodes_of(as_sequence(episode))
     decoded = algorithm.decoder(whole.step)
     for b, steps in enumerate([2, 4, 1, 4, 4, 3]):
         assert_close(trial.state.latent[b], decoded[steps, b])
@@ -95,14 +96,14 @@ def test_penalty_of_the_embedding_ends_at_its_limit():
     assert_close(norm.grad, torch.tensor([0.5, 0.5, 0.0]) / 3)
 
 
-def grad_norms(norm_weight, **changes):
+def grad_norms(norm_weight):
     """Of each network's gradient in one update, with some losses switched off."""
-    algorithm, sampler = dream()
-    for _ in range(2):
-        algorithm._collect(sampler)
-    algorithm.bottleneck = replace(BOTTLENECK, norm_weight=norm_weight, **changes)
-    terms = algorithm._update()
-    return {name: float(terms[f"dream/{name}_grad_norm"]) for name in algorithm.model}
+    algorithm, sampler = dream(q_learning=replace(Q_LEARNING, min_trials=12, updates=1))
+    algorithm.bottleneck = replace(BOTTLENECK, norm_weight=norm_weight)
+    algorithm.train_step(sampler)  # six trials: it only collects
+    metrics = algorithm.train_step(sampler)
+    assert metrics["dream/gradient_steps"] == 1
+    return {name: metrics[f"dream/{name}_grad_norm"] for name in algorithm.model}
 
 
 def test_the_task_embedding_learns_from_exploitation_and_its_penalty_only():

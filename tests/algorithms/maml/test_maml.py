@@ -11,11 +11,13 @@ from helpers import tiny_sampler
 from torch.func import functional_call
 from torch.testing import assert_close
 
-from metarl_cli.algorithms.maml.maml import MAML, FisherProduct, Samples
+from metarl_cli.algorithms.maml.maml import MAML, Samples
 from metarl_cli.core import tree
+from metarl_cli.functional.policy_gradient import policy_gradient_loss
 from metarl_cli.learners.trpo import TRPO
 from metarl_cli.networks.mlp import MLP
 from metarl_cli.networks.parameters import flatten_parameters, load_flat, unflatten
+from metarl_cli.networks.recipe import Recipe
 
 N, LR = 3, 0.3
 SPACES = [("vector", "continuous"), ("discrete", "discrete")]
@@ -37,7 +39,7 @@ def maml(sampler, **settings):
         "initial_std": 0.7,
         "trpo": TRPO(0.01, 10, 1e-5, 0.8, 15),
     }
-    network = functools.partial(MLP, [5], "tanh")
+    network = Recipe(functools.partial(MLP, [5], "tanh"))
     return MAML(**(defaults | settings), spec=sampler.spec, network=network)
 
 
@@ -54,16 +56,17 @@ def double(tree_):
 def recorded(space, inner_steps, **settings):
     """An algorithm in float64, its support samples per inner step and its query samples."""
     sampler = tiny(space)
-    algorithm = maml(sampler, inner_steps=inner_steps, **settings)
-    trial, batches = sampler.begin(algorithm, sampler.sample_tasks()), []
+    recorder = maml(sampler, inner_steps=inner_steps + 1)
+    trial = sampler.begin(recorder, sampler.sample_tasks())
     for _ in range(inner_steps + 1):
-        episode, trial = sampler.run(algorithm, trial)
-        batches.append(double(algorithm._samples(episode, N)))
-        trial = trial.adapt(algorithm, episode)
+        episode, trial = sampler.run(recorder, trial)
+        trial = trial.adapt(recorder, episode)
+    *support, query = map(double, trial.state.support)
+    algorithm = maml(sampler, inner_steps=inner_steps, **settings)
     algorithm.policy.double()
     if space[0] == "discrete":  # one-hot features are float32 whatever the policy is
         algorithm.policy.encoder.register_forward_hook(lambda *args: args[2].double())
-    return algorithm, batches[:-1], batches[-1]
+    return algorithm, support, query
 
 
 def policy_of_task(algorithm, parameters, samples, n):
@@ -110,7 +113,7 @@ class Spy:
 
 def request_of(algorithm, support, query):
     algorithm.trpo = spy = Spy()
-    algorithm._meta_update(support, query)
+    algorithm.meta_update(support, query)
     return spy.request
 
 
@@ -187,7 +190,7 @@ def test_line_search_sees_the_loss_and_divergence_after_adaptation_from_the_cand
 def test_meta_update_lowers_the_loss_within_the_trust_region(space):
     algorithm, support, query = recorded(space, 1)
     theta = flatten_parameters(algorithm.policy)
-    metrics = algorithm._meta_update(support, query)
+    metrics = algorithm.meta_update(support, query)
     assert metrics["trpo/accepted"] == 1 and metrics["trpo/improvement"] > 0
     assert 0 < metrics["trpo/kl"] <= 0.01
     assert not flatten_parameters(algorithm.policy).equal(theta)
@@ -220,9 +223,12 @@ def adaptation(inner_steps=1, **env):
 
 def step_size(algorithm, episode, before, after):
     """Ratio of the change of parameters to the gradient of the samples adapted to."""
-    samples = algorithm._samples(episode, N)
+    anew = replace(before, steps_taken=0)  # samples of trained steps are kept
+    samples = algorithm.adapt(anew, episode).support[-1]
     leaf = before.parameters.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(algorithm._inner_loss(samples, leaf).sum(), leaf)
+    log_prob = algorithm.distribution(leaf, samples.obs).log_prob(samples.action)
+    loss = policy_gradient_loss(log_prob, samples.advantage, samples.mask)
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
     change = before.parameters - after.parameters
     return (change * gradient).sum(1) / gradient.square().sum(1)
 
@@ -279,8 +285,7 @@ def test_every_trial_starts_from_the_meta_learned_parameters():
 def test_fisher_product_is_symmetric_and_positive():
     algorithm, support, query = recorded(SPACES[0], 1)
     theta = flatten_parameters(algorithm.policy)
-    path = algorithm._inner_path(theta, support, differentiable=True)
-    product = FisherProduct(algorithm, path, query)
+    product = request_of(algorithm, support, query)["fisher_product"]
     torch.manual_seed(0)
     u, v = torch.randn_like(theta), torch.randn_like(theta)
     assert_close(u @ product(v), v @ product(u))

@@ -8,13 +8,14 @@ from torch.testing import assert_close
 from metarl_cli.algorithms.varibad.belief import LOG_STD_RANGE, BeliefEncoder
 from metarl_cli.core import tree
 from metarl_cli.networks.memory import GRU, LSTM
+from metarl_cli.networks.recipe import Recipe
 from metarl_cli.networks.transformer import Transformer
 
 Z = 3
 NETWORKS = {
-    "gru": functools.partial(GRU, 5, 8),
-    "lstm": functools.partial(LSTM, 5, 8),
-    "transformer": functools.partial(Transformer, 8, 2, 1, 4),
+    "gru": Recipe(functools.partial(GRU, 5, 8)),
+    "lstm": Recipe(functools.partial(LSTM, 5, 8)),
+    "transformer": Recipe(functools.partial(Transformer, 8, 2, 1, 4)),
 }
 
 
@@ -38,7 +39,7 @@ def by_steps(encoder, steps):
 @pytest.mark.parametrize("ends", [None, [2, 9, 1, 9, 9, 3]], ids=["whole", "gaps"])
 def test_step_form_and_sequence_form_hold_the_same_beliefs(ends, network):
     encoder, steps = recorded(ends, network)
-    encoder.take_statistics(steps)
+    encoder.memory.update_statistics(steps)
     mask = steps.active.bool()
     ours, theirs = by_steps(encoder, steps), encoder.sequence(steps)
     assert ours.mean.shape == (8, 6, Z)

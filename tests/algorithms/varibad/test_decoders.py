@@ -1,31 +1,31 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from torch.testing import assert_close
 
-from metarl_cli.algorithms.varibad.decoders import (
-    PairDecoder,
-    RewardDecoder,
-    StateDecoder,
-    TaskDecoder,
-)
-from metarl_cli.core.types import EnvSpec
+from metarl_cli.algorithms.varibad.decoders import PairDecoder, RewardDecoder, StateDecoder
+from metarl_cli.core.types import EnvSpec, TimeStep, Trajectory
+from metarl_cli.networks.mlp import MLP
+from metarl_cli.networks.recipe import Recipe
 
 Z = 2
+NETWORK = Recipe(functools.partial(MLP, [4], "tanh"))
 VECTOR = Box(-1, 1, (3,), np.float32)
 TASK = Box(np.array([0.0, -2.0]), np.array([4.0, 2.0]), dtype=np.float64)
 
 
-def spec(action=VECTOR, all_tasks=None):
-    return EnvSpec(VECTOR, action, TASK, horizon=5, all_tasks=all_tasks)
+def spec(action=VECTOR):
+    return EnvSpec(VECTOR, action, TASK, horizon=5)
 
 
-def answering(out, decoder):
-    """Make a decoder answer the same to all latents."""
-    torch.nn.init.zeros_(decoder.out.weight)
-    decoder.out.bias.data = torch.tensor(out)
-    return decoder
+def steps(obs, action, next_obs, active):
+    """Transitions `[T, M]` without rewards."""
+    zeros = torch.zeros_like(active)
+    step = TimeStep(obs, torch.zeros_like(action), zeros, zeros, active, zeros.unsqueeze(-1))
+    return Trajectory(step, action, zeros, next_obs, zeros)
 
 
 def test_pair_decoder_is_a_plain_network_on_latent_and_query_side_by_side():
@@ -48,7 +48,7 @@ def test_pair_decoder_is_a_plain_network_on_latent_and_query_side_by_side():
 @pytest.mark.parametrize("action", [VECTOR, Discrete(3)], ids=["continuous", "discrete"])
 def test_reward_depends_on_latent_state_action_and_next_state_of_its_own_trial(action):
     torch.manual_seed(0)
-    decoder = RewardDecoder(spec(action), Z, [16, 16], "transition")
+    decoder = RewardDecoder(spec(action), NETWORK, Z, [16, 16], "transition")
     taken = torch.randint(3, (5, 2)) if isinstance(action, Discrete) else torch.randn(5, 2, 3)
     inputs = [torch.randn(4, 2, Z), torch.randn(5, 2, 3), taken, torch.randn(5, 2, 3)]
     before = decoder(*inputs)
@@ -64,38 +64,23 @@ def test_reward_depends_on_latent_state_action_and_next_state_of_its_own_trial(a
 
 def test_reward_decoder_of_one_layer_is_refused():
     with pytest.raises(ValueError, match=r"decoder_hidden: got \[8\], expected two"):
-        RewardDecoder(spec(), Z, [8], "transition")
-
-
-def test_among_finitely_many_tasks_the_loss_is_that_of_the_right_one():
-    tasks = np.array([[0.0, 0.0], [1.0, 2.0], [4.0, -2.0]])
-    decoder = answering([0.0, float(np.log(2)), 0.0], TaskDecoder(spec(all_tasks=tasks), Z, [4]))
-    told = torch.tensor([[[1.0, 2.0], [4.0, -2.0], [0.0, 0.0]]])  # [T, B, D]
-    loss = decoder.loss(torch.randn(1, 3, Z), told)
-    assert_close(loss, -torch.tensor([[0.5, 0.25, 0.25]]).log())
-    assert_close(decoder(torch.randn(3, Z)).exp().sum(-1), torch.ones(3))
-
-
-def test_parameters_are_told_in_units_of_the_task_space():
-    decoder = answering([0.5, 0.0], TaskDecoder(spec(), Z, [4]))
-    told = torch.tensor([[0.0, -2.0], [3.0, 0.0], [4.0, 2.0]])  # -1 -1, 0.5 0, 1 1
-    assert_close(decoder.loss(torch.randn(3, Z), told), torch.tensor([3.25, 0.0, 1.25]))
+        RewardDecoder(spec(), NETWORK, Z, [8], "transition")
 
 
 def test_reward_decoder_may_see_the_next_state_alone():
-    decoder = RewardDecoder(spec(), Z, [8, 8], "next_state")
+    decoder = RewardDecoder(spec(), NETWORK, Z, [8, 8], "next_state")
     latent, (obs, next_obs) = torch.randn(1, 1, Z), torch.randn(2, 1, 1, 3).unbind(0)
     first = decoder(latent, obs, torch.zeros(1, 1, 3), next_obs)
     assert decoder(latent, obs + 1, torch.ones(1, 1, 3), next_obs).equal(first)
     assert not decoder(latent, obs, torch.zeros(1, 1, 3), next_obs + 1).equal(first)
     with pytest.raises(ValueError, match="decoder_sees: got 'all'"):
-        RewardDecoder(spec(), Z, [8, 8], "all")
+        RewardDecoder(spec(), NETWORK, Z, [8, 8], "all")
 
 
 @pytest.mark.parametrize("action", [VECTOR, Discrete(3)], ids=["continuous", "discrete"])
 def test_next_state_depends_on_latent_state_and_action_of_its_own_trial(action):
     torch.manual_seed(0)
-    decoder = StateDecoder(spec(action), Z, [16, 16])
+    decoder = StateDecoder(spec(action), NETWORK, Z, [16, 16])
     taken = torch.randint(3, (5, 2)) if isinstance(action, Discrete) else torch.randn(5, 2, 3)
     inputs = [torch.randn(4, 2, Z), torch.randn(5, 2, 3), taken]
     before = decoder(*inputs)
@@ -110,11 +95,13 @@ def test_next_state_depends_on_latent_state_and_action_of_its_own_trial(action):
 
 
 def test_next_state_is_told_in_standard_deviations_of_each_feature():
-    decoder = StateDecoder(spec(), Z, [4, 4])
-    answering([0.0, 1.0, -2.0], decoder.decode)
+    decoder = StateDecoder(spec(), NETWORK, Z, [4, 4])
+    torch.nn.init.zeros_(decoder.decode.out.weight)
+    decoder.decode.out.bias.data = torch.tensor([0.0, 1.0, -2.0])
     unit = torch.tensor([1.0, 10.0, 1000.0])  # mean zero, the standard deviation of each feature
     obs, action = torch.zeros(2, 1, 3), torch.zeros(2, 1, 3)
-    decoder.take_statistics(obs, action, torch.stack([unit, -unit])[:, None], torch.ones(2, 1))
+    seen = steps(obs, action, torch.stack([unit, -unit])[:, None], torch.ones(2, 1))
+    decoder.update_statistics(seen)
     latent = torch.randn(1, 1, Z)
     assert_close(decoder(latent, obs, action)[0, 0, 0], torch.tensor([0.0, 1.0, -2.0]))
     foretold, wrong = torch.tensor([0.0, 10.0, -2000.0]), torch.tensor([3.0, 10.0, -2000.0])
@@ -127,4 +114,4 @@ def test_images_are_no_next_states(vector):
     image = Box(0, 255, (36, 40, 3), np.uint8)
     observation = Dict({"image": image, "vector": VECTOR}) if vector else image
     with pytest.raises(ValueError, match="state_weight: next states are images"):
-        StateDecoder(EnvSpec(observation, VECTOR, TASK, horizon=5), Z, [8, 8])
+        StateDecoder(EnvSpec(observation, VECTOR, TASK, horizon=5), NETWORK, Z, [8, 8])

@@ -3,7 +3,8 @@ import math
 import torch
 from torch.testing import assert_close
 
-from metarl_cli.algorithms.varibad.elbo import negative_log_likelihood, sequential_kl
+from metarl_cli.algorithms.varibad.decoders import negative_log_likelihood
+from metarl_cli.algorithms.varibad.varibad import sequential_kl
 from metarl_cli.functional.distributions import DiagonalGaussian
 
 

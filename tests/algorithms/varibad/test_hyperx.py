@@ -1,21 +1,22 @@
 """HyperX: what its bonuses are made of, and that they vanish."""
 
+import copy
 import functools
 
 import pytest
 import torch
-from helpers import tiny_sampler
+from helpers import run_trials, tiny_sampler
 from omegaconf import OmegaConf
 from torch.testing import assert_close
 
-from metarl_cli.algorithms.varibad.belief_ppo import BELIEF
+from metarl_cli.algorithms.varibad.belief import BELIEF
 from metarl_cli.algorithms.varibad.hyperx import belief_after
+from metarl_cli.commands.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.config.schema import BenchConfig
 from metarl_cli.core.protocols import PredictsReward
-from metarl_cli.rollouts.trials import run_training_trials
 
 STEPS = 2 * 4 * 6  # of an iteration: episodes, horizon, environments
 SMALL = {
@@ -41,7 +42,7 @@ def built(name="hyperx", state_weight=0.0, **exploration):
     if exploration:
         cfg.algo.exploration = OmegaConf.merge(cfg.algo.exploration, exploration)
     sampler = tiny_sampler(num_envs=6)
-    network = functools.partial(build, cfg.network)
+    network = build_network(cfg.network)
     return build(cfg.algo, spec=sampler.spec, network=network), sampler
 
 
@@ -105,26 +106,31 @@ def test_bonuses_add_up_to_what_is_paid_beside_the_reward():
 def test_model_learns_from_the_rewards_of_the_environment():
     algorithm, sampler = built(novelty_weight=5.0)
     _, trials, _ = rewards_learned_from(algorithm, sampler)
-    stored = algorithm.varibad.learner.buffer.sample(50)["reward"]
+    stored = algorithm.varibad.learner.buffer.sample(50).reward
     assert set(stored.flatten().tolist()) <= set(trials.reward.flatten().tolist())
 
 
 @pytest.mark.parametrize("state_weight", [0.0, 2.0])
 def test_error_is_that_of_the_belief_which_has_seen_the_step(state_weight):
-    algorithm, sampler = built(state_weight=state_weight)
-    trials, _ = run_training_trials(algorithm, sampler, 2)
+    weights = {"novelty_weight": 0.0, "error_weight": 1.0}
+    algorithm, sampler = built(state_weight=state_weight, **weights)
+    head = algorithm.varibad.agent.encoder.head
+    head.weight.data[5:], head.bias.data[5:] = 0.0, -30.0  # certain: the sample is the mean
+    model = copy.deepcopy(algorithm.varibad.model)
+    paid, trials, metrics = rewards_learned_from(algorithm, sampler)
     belief = belief_after(trials)
     seen = trials.extras[BELIEF]
     assert belief[:-1].equal(seen[1:]) and belief[-1].equal(seen[-1])
-    belief[..., 5:] = -30.0  # certain: the sample is the mean
-    error = algorithm._error_of(trials, belief)
-    t, b, model = 3, 4, algorithm.varibad.model
+    t, b = 3, 4
     latent = belief[t, b, :5].view(1, 1, 5)
     one = [x[t, b].view(1, 1, -1) for x in (trials.step.obs, trials.action, trials.next_obs)]
     expected = (model.reward(latent, *one) - trials.reward[t, b]).square()
     if state_weight:
         expected = expected + state_weight * model.state.loss(latent, *one)
-    assert_close(error[t, b], expected.view(()))
+    bonus = (paid - algorithm.scales["reward"](trials.reward))[t, b]
+    assert 0 < bonus < 10  # where it would be clipped
+    scaled = algorithm.scales["error"](expected).view(())
+    assert_close(bonus, metrics["bonus/remaining"] * scaled, rtol=1e-3, atol=1e-3)
 
 
 def test_novelty_of_what_is_visited_falls():
@@ -142,6 +148,6 @@ def test_numbers_without_meaning_are_refused_by_name(key):
 def test_its_beliefs_foretell_rewards_as_those_of_varibad():
     algorithm, sampler = built()
     assert isinstance(algorithm, PredictsReward)
-    trial, _ = run_training_trials(algorithm, sampler, 1)
+    trial = run_trials(algorithm, sampler)
     queries = (trial.step.obs[0, :3], trial.action[0, :3], trial.next_obs[0, :3])
     assert algorithm.predicted_reward(trial, *queries).shape == (4, 6, 3)

@@ -62,7 +62,7 @@ def test_rewards_are_divided_by_the_deviation_of_their_discounted_sums():
     scale = ReturnScale(discount=0.5)
     reward = torch.tensor([[1.0, 0.0], [1.0, 9.0], [2.0, 0.0]])
     active = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    scale.take_in(reward, active)
+    scale.update_statistics(reward, active)
     # sums: 1, 1.5, 2.75 and 0, -, 0 (nothing is counted, nothing decays while inactive)
     sums = torch.tensor([1.0, 1.5, 2.75, 0.0, 0.0])
     assert_close(scale(reward), reward / sums.std(correction=0))
@@ -71,15 +71,15 @@ def test_rewards_are_divided_by_the_deviation_of_their_discounted_sums():
 def test_scale_runs_over_all_trials_so_far():
     scale, whole = ReturnScale(discount=0.9), ReturnScale(discount=0.9)
     first, second = torch.rand(6, 4), torch.rand(6, 4) - 2
-    scale.take_in(first, torch.ones(6, 4))
-    scale.take_in(second, torch.ones(6, 4))
-    whole.take_in(torch.cat([first, second], 1), torch.ones(6, 8))
+    scale.update_statistics(first, torch.ones(6, 4))
+    scale.update_statistics(second, torch.ones(6, 4))
+    whole.update_statistics(torch.cat([first, second], 1), torch.ones(6, 8))
     assert_close(scale(torch.ones(1)), whole(torch.ones(1)))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (6, 3)])
 def test_zero_rewards_stay_zero(shape):
     scale = ReturnScale(discount=0.9)
-    scale.take_in(torch.zeros(shape), torch.ones(shape))
+    scale.update_statistics(torch.zeros(shape), torch.ones(shape))
     assert scale(torch.zeros(shape)).abs().max() == 0
     assert math.isfinite(scale(torch.ones(1)).item())

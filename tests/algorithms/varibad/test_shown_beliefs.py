@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import pytest
 import torch
 
-from metarl_cli.algorithms.varibad.belief_ppo import BELIEF
+from metarl_cli.algorithms.varibad.belief import BELIEF
+from metarl_cli.commands.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.core.protocols import InfersTask, PredictsReward
@@ -26,7 +26,7 @@ def bench(name):
     cfg = compose("train", settings)
     cfg.env.horizon = 3
     family: GridNavigation = build(cfg.env)
-    network = functools.partial(build, cfg.network)
+    network = build_network(cfg.network)
     agent = build(cfg.algo, spec=family.spec, network=network)
     sampler = Sampler(family.simulate(4), TaskSplit(family, **cfg.env.tasks), num_tasks=4, seed=0)
     trial, _ = sampler.run(agent, sampler.begin(agent, sampler.sample_tasks()), episodes=2)

@@ -4,18 +4,20 @@ import math
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete, MultiBinary
+from gymnasium.spaces import Box, Discrete
 from torch.func import functional_call
 from torch.testing import assert_close
 
+from metarl_cli.algorithms.maml.policy import Policy
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import EnvSpec
 from metarl_cli.functional.distributions import Categorical, DiagonalGaussian
+from metarl_cli.networks.heads import MIN_LOG_STD
 from metarl_cli.networks.mlp import MLP
 from metarl_cli.networks.parameters import flatten_parameters, load_flat, unflatten
-from metarl_cli.networks.policies import MIN_LOG_STD, GaussianHead, Policy, build_head
+from metarl_cli.networks.recipe import Recipe
 
-NETWORK = functools.partial(MLP, [4], "tanh")
+NETWORK = Recipe(functools.partial(MLP, [4], "tanh"))
 VECTOR = Box(-1, 1, (3,), np.float32)
 ACTIONS = {"continuous": Box(-1, 1, (2,), np.float32), "discrete": Discrete(3)}
 every_action = pytest.mark.parametrize("kind", ACTIONS)
@@ -71,13 +73,9 @@ def test_standard_deviation_starts_as_given_and_is_bounded_below():
 
 
 def test_network_with_memory_is_refused_by_a_feed_forward_policy():
+    network = Recipe(functools.partial(Recurrent, [4], "tanh"))
     with pytest.raises(UserError, match="needs a feed-forward one, got recurrent"):
-        Policy(spec(ACTIONS["discrete"]), functools.partial(Recurrent, [4], "tanh"), initial_std=1)
-
-
-def test_action_space_without_a_head_is_named():
-    with pytest.raises(ValueError, match="no policy head"):
-        build_head(MultiBinary(3), 4, 1.0)
+        Policy(spec(ACTIONS["discrete"]), network, initial_std=1)
 
 
 @every_action
@@ -108,11 +106,3 @@ def test_unflatten_lets_gradients_through_to_every_task():
     total = sum(value[1].sum() for value in unflatten(net, flat).values())
     (gradient,) = torch.autograd.grad(total, flat)
     assert gradient[0].eq(0).all() and gradient[1].eq(1).all()
-
-
-def test_a_bounded_mean_stays_where_noise_makes_a_difference():
-    head = GaussianHead(1, 1, initial_std=0.5, gain=1.0, bounded_mean=True)
-    torch.nn.init.ones_(head.mean.weight)
-    distribution = head(torch.tensor([[-100.0], [0.5], [100.0]]))
-    assert_close(distribution.mean, torch.tensor([[-1.0], [math.tanh(0.5)], [1.0]]))
-    assert_close(distribution.log_std.exp(), torch.tensor([0.5]))

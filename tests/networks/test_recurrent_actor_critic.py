@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,18 +9,18 @@ from helpers import tiny_sampler
 from torch.testing import assert_close
 
 from metarl_cli.core import tree
-from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import EnvSpec, Output, TimeStep
 from metarl_cli.networks.memory import GRU, LSTM
-from metarl_cli.networks.mlp import MLP
-from metarl_cli.networks.recurrent import RecurrentActorCritic, TimeStepEncoder, with_memory
+from metarl_cli.networks.recipe import Recipe
+from metarl_cli.networks.recurrent_actor_critic import RecurrentActorCritic
+from metarl_cli.networks.step_memory import StepMemory
 from metarl_cli.networks.transformer import Transformer
 
 ENDS = [2, 9, 1, 9, 9, 3]
 NETWORKS = {
-    "gru": functools.partial(GRU, 5, 8),
-    "lstm": functools.partial(LSTM, 5, 8),
-    "transformer": functools.partial(Transformer, 8, 2, 1, 5),
+    "gru": Recipe(functools.partial(GRU, 5, 8)),
+    "lstm": Recipe(functools.partial(LSTM, 5, 8)),
+    "transformer": Recipe(functools.partial(Transformer, 8, 2, 1, 5)),
 }
 
 
@@ -48,16 +49,14 @@ def recorded(network="gru", episodes=3, obs="vector"):
     return agent.model, sampler.run(agent, trial, episodes=episodes)[0]
 
 
-def as_trials(x):
-    """`[T, B, ...]` as one group of whole trials, `[1, B, T, ...]`."""
-    return tree.tree_map(lambda leaf: leaf.transpose(0, 1).unsqueeze(0), x)
-
-
-def evaluated(model, step):
-    """Action distribution and value of whole trials, `[T, B, ...]` again."""
-    features, active = as_trials((model.encoder(step), step.active))
-    distribution, value, _ = model.evaluate(features, active)
-    return distribution.log_probs[0].transpose(0, 1), value[0].transpose(0, 1)
+def evaluated(model, trials):
+    """Log-probabilities of all actions and value of whole trials, `[T, B, ...]` again."""
+    log_probs = []
+    for number in range(3):
+        action = torch.full_like(trials.action, number)
+        said = model.evaluate(model.samples(replace(trials, action=action)))
+        log_probs.append(model.in_time(said.log_prob, trials.reward))
+    return torch.stack(log_probs, -1), model.in_time(said.value, trials.reward)
 
 
 def test_a_step_is_observation_previous_action_previous_reward_and_whether_it_is_the_first():
@@ -66,17 +65,17 @@ def test_a_step_is_observation_previous_action_previous_reward_and_whether_it_is
         (Discrete(3), torch.tensor([2]), [0, 0, 1]),
         (box, torch.tensor([[0.5, -0.5]]), [0.5, -0.5]),
     ):
-        encoder = TimeStepEncoder(EnvSpec(box, action, box, horizon=5))
+        memory = StepMemory(EnvSpec(box, action, box, horizon=5), NETWORKS["gru"])
         step = TimeStep(torch.tensor([[0.25, 0.75]]), given, -2 * one, one, one, one)
-        assert encoder(step).tolist() == [[0.25, 0.75, *expected, -2, 1]]
-        assert encoder.out_dim == 4 + len(expected)
+        assert memory.encode(step).tolist() == [[0.25, 0.75, *expected, -2, 1]]
+        assert memory.inputs.out_dim == 4 + len(expected)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("obs", ["vector", "grid", "dict"])
 def test_evaluation_of_recorded_trials_reproduces_what_acted(network, obs):
     model, trials = recorded(network, obs=obs)
-    log_probs, value = evaluated(model, trials.step)
+    log_probs, value = evaluated(model, trials)
     mask = trials.step.active.bool()
     assert len(mask) == 12 and mask.sum(0).tolist() == [6, 12, 3, 12, 12, 9]
     assert_close(log_probs[mask], trials.extras["log_probs"][mask], rtol=1e-4, atol=1e-6)
@@ -101,9 +100,9 @@ def test_memory_goes_on_from_one_inner_episode_to_the_next():
 
 def test_policy_and_value_in_a_later_episode_depend_on_rewards_of_the_first():
     model, trials = recorded(episodes=2)
-    before = evaluated(model, trials.step)
+    before = evaluated(model, trials)
     trials.step.prev_reward[1] += 1
-    after = evaluated(model, trials.step)
+    after = evaluated(model, trials)
     for ours, theirs in zip(after, before, strict=True):
         changed = (ours - theirs).view(8, 6, -1).abs().amax(-1)
         assert changed[0].eq(0).all() and changed[4, 1] > 1e-6
@@ -113,10 +112,21 @@ def test_policy_and_value_in_a_later_episode_depend_on_rewards_of_the_first():
 def test_input_statistics_do_not_change_by_evaluation():
     model, trials = recorded()
     before = tree.clone(model.state_dict())
-    evaluated(model, trials.step)
+    evaluated(model, trials)
     assert all(before[name].equal(value) for name, value in model.state_dict().items())
 
 
-def test_network_without_memory_is_refused():
-    with pytest.raises(UserError, match=r"needs one with memory .*, got feed-forward$"):
-        with_memory(functools.partial(MLP, [4], "tanh"), 3)
+def test_samples_are_whole_trials_and_their_entropy_is_that_of_the_policy():
+    model, trials = recorded(episodes=2)
+    samples, said = model.samples(trials), model.evaluate(model.samples(trials))
+    assert samples.reward.equal(trials.reward.T) and model.flat(samples.reward).shape == (48,)
+    entropy, log_probs = model.in_time(said.entropy, trials.reward), evaluated(model, trials)[0]
+    assert_close(entropy, -(log_probs.exp() * log_probs).sum(-1))
+
+
+def test_statistics_of_inputs_are_of_active_steps():
+    model, trials = recorded(episodes=1)
+    model.update_statistics(model.samples(trials))
+    active = trials.step.active > 0
+    assert model.memory.inputs.count == active.sum() == 2 + 4 + 1 + 4 + 4 + 3
+    assert_close(model.memory.inputs.mean[:2], trials.step.obs[active].mean(0))

@@ -5,12 +5,13 @@ import torch
 from helpers import Scripted, tiny_sampler
 from torch.testing import assert_close
 
+from metarl_cli.algorithms.dream.q_values import RecurrentQ
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError
 from metarl_cli.networks.memory import GRU
-from metarl_cli.networks.q_values import RecurrentQ
+from metarl_cli.networks.recipe import Recipe
 
-NETWORK = functools.partial(GRU, 5, 8)
+NETWORK = Recipe(functools.partial(GRU, 5, 8))
 
 
 def recorded(obs="vector"):
@@ -25,7 +26,7 @@ def recorded(obs="vector"):
 def test_sequences_give_the_values_of_single_steps(latent_dim):
     spec, steps = recorded()
     model = RecurrentQ(spec, NETWORK, [8], "float32", latent_dim)
-    model.memory.take_statistics(steps)
+    model.memory.update_statistics(steps)
     latent = torch.randn(6, latent_dim) if latent_dim else None
     whole, memory = model.sequence(steps, latent), model.memory.initial_state(6)
     assert whole.shape == (4, 6, 3)

@@ -1,7 +1,7 @@
 import torch
 from helpers import Scripted, tiny_sampler
 
-from metarl_cli.buffers.episodes import as_episode_record, episodes_of
+from metarl_cli.buffers.sequences import as_sequence, episodes_of
 from metarl_cli.buffers.trials import TrialBuffer
 
 ENDS = [2, 9, 1, 9, 9, 3]
@@ -17,7 +17,7 @@ def recorded(**env):
 
 def test_episodes_come_back_with_the_observation_they_end_on():
     episode = recorded()
-    back = episodes_of(as_episode_record(episode))
+    back = episodes_of(as_sequence(episode))
     acted = episode.step.active > 0
     assert back.acted.equal(episode.step.active) and back.acted.sum(0).tolist() == STEPS
     assert back.action[acted].equal(episode.action[acted])
@@ -31,7 +31,7 @@ def test_episodes_come_back_with_the_observation_they_end_on():
 def test_what_a_buffer_appends_belongs_to_no_episode():
     buffer = TrialBuffer(capacity=6, length=8)
     episode = recorded()
-    buffer.add(as_episode_record(episode))
+    buffer.add(as_sequence(episode))
     back = episodes_of(buffer.sample(50))
     assert back.acted.shape == (7, 50)
     assert set(back.end.tolist()) == set(STEPS)
@@ -39,6 +39,5 @@ def test_what_a_buffer_appends_belongs_to_no_episode():
 
 
 def test_pictures_are_kept_once():
-    record = as_episode_record(recorded(obs="dict"))
-    assert record["obs"]["image"].shape[:2] == (5, 6)
-    assert record["obs"]["image"].dtype == torch.uint8
+    image = as_sequence(recorded(obs="dict")).obs["image"]
+    assert image.shape[:2] == (5, 6) and image.dtype == torch.uint8

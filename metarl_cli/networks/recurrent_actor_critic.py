@@ -15,24 +15,10 @@ from metarl_cli.networks.normalizer import Normalizer
 from metarl_cli.networks.step_memory import StepMemory
 
 
-class RecurrentActorCritic(nn.Module):
-    """One memory, and two linear heads on it.
+class LearnsFromTrials(nn.Module):
+    """A model with a memory of steps whose samples are whole trials; see `learners.ppo.Model`."""
 
-    Sharing the memory halves the work. Like in `ActorCritic` the critic regresses standardised
-    returns.
-    """
-
-    def __init__(self, spec: EnvSpec, network: Network, *, initial_std: float) -> None:
-        super().__init__()
-        self.memory = StepMemory(spec, network)
-        self.head = network.head(spec.action, self.memory.out_dim, initial_std)
-        self.critic_head = initialised_linear(self.memory.out_dim, 1)
-        self.returns = Normalizer(1, clip=float("inf"))
-
-    def step(self, step: TimeStep, state: State) -> tuple[Distribution, State]:
-        """Take in one step `[B]`; return the action distribution and the memory after it."""
-        features, state = self.memory.step(step, state)
-        return self.head(features), state
+    memory: StepMemory
 
     def samples(self, trials: Trajectory) -> Trajectory:
         """Arrange steps `[T, B]` as trials `[B, T]`."""
@@ -50,6 +36,26 @@ class RecurrentActorCritic(nn.Module):
     def update_statistics(self, samples: Trajectory) -> None:
         """Let trials `[M, T]` count for the standardisation of inputs."""
         self.memory.update_statistics(samples.step)
+
+
+class RecurrentActorCritic(LearnsFromTrials):
+    """One memory, and two linear heads on it.
+
+    Sharing the memory halves the work. Like in `ActorCritic` the critic regresses standardised
+    returns.
+    """
+
+    def __init__(self, spec: EnvSpec, network: Network, *, initial_std: float) -> None:
+        super().__init__()
+        self.memory = StepMemory(spec, network)
+        self.head = network.head(spec.action, self.memory.out_dim, initial_std)
+        self.critic_head = initialised_linear(self.memory.out_dim, 1)
+        self.returns = Normalizer(1, clip=float("inf"))
+
+    def step(self, step: TimeStep, state: State) -> tuple[Distribution, State]:
+        """Take in one step `[B]`; return the action distribution and the memory after it."""
+        features, state = self.memory.step(step, state)
+        return self.head(features), state
 
     def evaluate(self, samples: Trajectory) -> Evaluation:
         """Log-probability, entropy and standardised value of the steps of trials: `[M * T]`."""

@@ -37,7 +37,11 @@ def save_file(path: Path, state: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def load_file(path: Path, manifest: Manifest | None = None) -> dict[str, Any]:
-    """Load a checkpoint file; its manifest is looked for beside it if not given."""
+    """Load a checkpoint file; its manifest is looked for beside it if not given.
+
+    Tensors are mapped from the file: what is not looked at, such as experience where only an agent
+    is wanted, takes no memory.
+    """
     manifest = manifest or read_manifest(path.with_suffix(".json"))
     with open_regular(path) as file:
         return _load_from(file, path, manifest)
@@ -51,9 +55,9 @@ def _load_from(file: BufferedReader, path: Path, manifest: Manifest | None) -> d
     size = os.fstat(file.fileno()).st_size
     if size != manifest.size or hashlib.file_digest(file, "sha256").hexdigest() != manifest.sha256:
         raise UserError(f"checkpoint {path} is damaged: its checksum does not match")
-    file.seek(0)
+    same_file = f"/dev/fd/{file.fileno()}"  # by name, as mapping into memory wants it
     try:
-        state = torch.load(file, weights_only=True, map_location="cpu")
+        state = torch.load(same_file, weights_only=True, map_location="cpu", mmap=True)
         return to_present(state, manifest.schema)
     except Exception as error:  # a foreign file can provoke anything
         raise UserError(f"{path} does not hold a checkpoint of metarl") from error

@@ -14,13 +14,13 @@ from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.policy_gradient import Evaluation
 from metarl_cli.networks.mlp import MLP, initialised_linear
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.networks.recurrent_actor_critic import transposed
+from metarl_cli.networks.recurrent_actor_critic import LearnsFromTrials, transposed
 from metarl_cli.networks.step_memory import StepMemory
 
 INFORMED = "informed"  # the extra of recorded steps that says who was told the task
 
 
-class InformedActorCritic(nn.Module):
+class InformedActorCritic(LearnsFromTrials):
     """Shared heads on (step, z): z of the task for informed trials, z of the history for others.
 
     Both z are bounded by tanh: without, those of different tasks drift apart without end, and the
@@ -70,23 +70,6 @@ class InformedActorCritic(nn.Module):
         remembered, state = self.memory.memory.step(seen, state, step.active)
         of_history, of_task = self._latents(remembered, step.task)
         return self.head(self._hidden(seen, of_history, of_task, informed)), state
-
-    def samples(self, trials: Trajectory) -> Trajectory:
-        """Arrange steps `[T, B]` as trials `[B, T]`."""
-        return transposed(trials)
-
-    def in_time(self, x: Tensor, like: Tensor) -> Tensor:
-        """Arrange numbers of trials `[B * T]` as `like` `[T, B]`."""
-        return x.view(like.shape[1], -1).T
-
-    def flat(self, x: Tensor) -> Tensor:
-        """Arrange numbers `[M, T]` of trials as `[M * T]`."""
-        return x.flatten(0, 1)
-
-    @torch.no_grad()
-    def update_statistics(self, samples: Trajectory) -> None:
-        """Let trials `[M, T]` count for the standardisation of inputs."""
-        self.memory.update_statistics(samples.step)
 
     def evaluate(self, samples: Trajectory) -> Evaluation:
         """Log-probability, entropy and value of the steps of trials `[M * T]`, auxiliary loss."""

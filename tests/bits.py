@@ -66,7 +66,7 @@ def digest(*tensors):
 
 
 def run(case):
-    """Metrics of three iterations, and digests of what came of them; names of parts play no role."""
+    """Metrics of three iterations, and digests of what came of them, however parts are called."""
     cfg = compose("train", [*CASES[case].split(), *ALWAYS.split()])
     check(cfg)
     parts = assemble(cfg)

@@ -35,7 +35,7 @@ def test_make_check_and_ci_run_the_same_script() -> None:
     )
     assert planned.stdout.split() == [".ci/check"]
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == ".ci/check"
-    assert (ROOT / ".ci" / "check").read_text().splitlines()[-1] == "pytest"
+    assert (ROOT / ".ci" / "check").read_text().splitlines()[-1] == "pytest -n auto"
 
 
 def test_hooks_before_a_commit_are_tools_of_the_environment() -> None:

@@ -12,12 +12,15 @@ from metarl_cli.config.compose import options_of
 from metarl_cli.testing.test_algorithms import SPACES, construct, refusal
 
 CPU = torch.device("cpu")
-CASES = [
-    (name, obs, action)
-    for name in options_of("algo")
-    for obs, action in SPACES
-    if refusal(name, obs, action) is None
-]
+
+
+def cases():
+    """All that each algorithm takes: one in the fast tests, those with pictures among the slow."""
+    for name in options_of("algo"):
+        taken = [spaces for spaces in SPACES if refusal(name, *spaces) is None]
+        for index, spaces in enumerate(taken):
+            marks = [pytest.mark.slow] if index else []
+            yield pytest.param(name, *spaces, marks=marks, id="-".join((name, *spaces)))
 
 
 def trained(name, obs, action, device, learned=None):
@@ -35,7 +38,7 @@ def trained(name, obs, action, device, learned=None):
     return start, metrics, greedy.action.cpu()
 
 
-@pytest.mark.parametrize(("name", "obs", "action"), CASES, ids=map("-".join, CASES))
+@pytest.mark.parametrize(("name", "obs", "action"), cases())
 def test_algorithm_stays_on_the_device_of_the_simulation(name, obs, action):
     """A tensor made on the CPU by mistake would meet one of the other device, which refuses."""
     start, expected, greedy = trained(name, obs, action, CPU)

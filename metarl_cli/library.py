@@ -107,7 +107,7 @@ def make(
 ) -> Sampler:
     """Build a batch of environments of one family, and what draws tasks and runs agents in them.
 
-    `sample_tasks` draws `N` training tasks or returns `N` held-out ones, `begin` starts a trial in
+    `sample_tasks` draws `N` training tasks or returns `N` test tasks, `begin` starts a trial in
     them, `run` runs whole episodes and records `[T, B]` tensors. Below it, `simulation` resets and
     steps tensors, and `split.family` knows the tasks and what is exactly known of them.
 

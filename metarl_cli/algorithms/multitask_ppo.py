@@ -73,14 +73,14 @@ class MultitaskPPO:
         """One PPO update on an episode of every environment."""
         episode, _ = sampler.run(self, sampler.begin(self, sampler.sample_tasks()))
         active, task = episode.step.active, episode.step.task
-        told = replace(episode, extras={TASK: task} if self.observe_task else {})
-        old = self.ppo.assess(self.model, told)
+        recorded = replace(episode, extras={TASK: task} if self.observe_task else {})
+        old = self.ppo.assess(self.model, recorded)
         with torch.no_grad():
             next_value = self.model.value(
-                self.model.features(episode.next_obs, told.extras.get(TASK))
+                self.model.features(episode.next_obs, recorded.extras.get(TASK))
             )
         discount = self.ppo.discount * (1 - episode.terminated)
         trace = last_step_trace(active, self.ppo.gae_lambda)
         advantage = gae(episode.reward, discount, old.value, next_value, trace) * active
-        metrics = self.ppo.update(self.model, self.optimizer, told, old, advantage)
+        metrics = self.ppo.update(self.model, self.optimizer, recorded, old, advantage)
         return mean_returns(episode) | metrics

@@ -60,7 +60,7 @@ class GradientStep:
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
         average(p.grad for p in self.learned if p.grad is not None)
-        norms = {name: self.clip(some, self.limit) for name, some in self.clipped.items()}
+        norms = {name: self.clip(group, self.limit) for name, group in self.clipped.items()}
         if not torch.stack([norm.sum() for norm in norms.values()]).isfinite().all():
             raise NonFiniteError(f"the gradient of {self.what} is not finite")
         self.optimizer.step()

@@ -165,8 +165,8 @@ class DREAM:
         latent = at_end(self.decoder(explored.step), explored)
         if state.informed.any():
             informed = state.informed.unsqueeze(-1) > 0
-            told = self._noisy(self.task_embedding(explored.step.task[0]))
-            latent = torch.where(informed, told, latent)
+            embedded = self._noisy(self.task_embedding(explored.step.task[0]))
+            latent = torch.where(informed, embedded, latent)
         return replace(state, exploring=False, latent=latent)
 
     def train_step(self, sampler: Sampler) -> Metrics:
@@ -181,22 +181,23 @@ class DREAM:
         """Run trials, of which every other is given f, and store them."""
         epsilon = self.q_learning.epsilon(sampler.env_steps)
         trial = sampler.begin(self, sampler.sample_tasks())
-        told = torch.arange(len(trial.state.informed), device=trial.state.informed.device) % 2 == 0
-        trial = replace(trial, state=replace(trial.state, epsilon=epsilon, informed=told.float()))
+        rows = torch.arange(len(trial.state.informed), device=trial.state.informed.device)
+        informed = (rows % 2 == 0).float()
+        trial = replace(trial, state=replace(trial.state, epsilon=epsilon, informed=informed))
         explored, trial = sampler.run(self, trial)
         trial = trial.adapt(self, explored)
         metrics = {
             "dream/epsilon": epsilon,
             "train/return_0": float(explored.episode_return.mean()),
         }
-        record = as_sequence(explored)
-        self._update_statistics(record, self.explorer.memory, self.decoder.memory)
+        exploration = as_sequence(explored)
+        self._update_statistics(exploration, self.explorer.memory, self.decoder.memory)
         for k in range(1, self.episodes):
             exploited, trial = sampler.run(self, trial)
             trial = trial.adapt(self, exploited)
-            then = as_sequence(exploited)
-            self.buffer.add({EXPLORE: record, EXPLOIT: then})
-            self._update_statistics(then, self.exploiter.memory)
+            exploitation = as_sequence(exploited)
+            self.buffer.add({EXPLORE: exploration, EXPLOIT: exploitation})
+            self._update_statistics(exploitation, self.exploiter.memory)
             returns, informed = exploited.episode_return, trial.state.informed
             metrics[f"train/return_{k}"] = float(returns.mean())
             metrics[f"train/return_{k}_informed"] = float(masked_mean(returns, informed))
@@ -216,7 +217,7 @@ class DREAM:
         distance = embedding_distance(decoded, embedding.detach())
         gain = information_gain(distance.detach(), self.bottleneck.step_cost)
         norm = embedding.square().sum(-1)
-        latent = self._half_told(embedding, at_end(decoded, explored).detach())
+        latent = self._half_informed(embedding, at_end(decoded, explored).detach())
         losses = {
             "explore_loss": self._q_loss(EXPLORE, replace(explored, reward=gain)),
             "exploit_loss": self._q_loss(EXPLOIT, exploited, latent),
@@ -240,10 +241,10 @@ class DREAM:
             target_values = target.sequence(episodes.step, latent)
         return self.q_learning.loss(values, target_values, episodes)
 
-    def _half_told(self, embedding: Tensor, decoded: Tensor) -> Tensor:
+    def _half_informed(self, embedding: Tensor, decoded: Tensor) -> Tensor:
         """What exploitation is given `[B, Z]`: noisy f in the first half of trials, g in others."""
-        told = len(embedding) // 2
-        return torch.cat([self._noisy(embedding[:told]), decoded[told:]])
+        half = len(embedding) // 2
+        return torch.cat([self._noisy(embedding[:half]), decoded[half:]])
 
     def _noisy(self, embedding: Tensor) -> Tensor:
         return embedding + self.bottleneck.noise_std * torch.randn_like(embedding)

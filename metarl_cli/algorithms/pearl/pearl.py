@@ -211,10 +211,10 @@ class PEARL:
         reward = dense_reward(episode) if self.dense_training else episode.reward
         ended = {"reward": reward.unsqueeze(-1), "terminated": episode.terminated.unsqueeze(-1)}
         row = tasks.index.repeat_interleave(self.envs_per_task).expand(episode.reward.shape)
-        met = episode.step.active.bool()
-        self.replay.add(row[met.cpu()], {name: x[met] for name, x in (steps | ended).items()})
+        active = episode.step.active.bool()
+        self.replay.add(row[active.cpu()], {name: x[active] for name, x in (steps | ended).items()})
         if context:
-            self.context.add(row[met.cpu()], self._context_of(steps, episode.reward)[met])
+            self.context.add(row[active.cpu()], self._context_of(steps, episode.reward)[active])
 
     def _transitions_of(self, episode: Trajectory) -> Transitions:
         """States, actions and next states of an episode by name, `[T, B, width]`."""
@@ -231,10 +231,10 @@ class PEARL:
 
     def _learn(self) -> Metrics:
         """Algorithm 1, lines 10 to 21: gradient steps, each on some of the tasks met so far."""
-        met = torch.nonzero(self.context.counts * self.replay.counts).squeeze(-1)
+        visited = torch.nonzero(self.context.counts * self.replay.counts).squeeze(-1)
         history = []
         for _ in range(self.gradient_steps):
-            rows = met[torch.randperm(len(met))[: self.meta_batch]]
+            rows = visited[torch.randperm(len(visited))[: self.meta_batch]]
             history.append(self._gradient_step(rows))
         return mean_terms(history, "sac")
 
@@ -245,22 +245,22 @@ class PEARL:
         with self.sac.autocast(data["obs"].device):
             belief = posterior(self.encoder.evidence(context))
             z = belief.mean + belief.log_std.exp() * torch.randn_like(belief.mean)
-            losses, terms = self.sac.losses(self.model, self._told(data, z))
+            losses, terms = self.sac.losses(self.model, self._batch_of(data, z))
         kl = kl_from_prior(belief).sum()
         norms = self.optimizer.apply(self.kl_weight * kl, *losses.values())
         self.model.follow(self.sac.target_rate)
         return losses | terms | {"kl": kl} | norms
 
-    def _told(self, data: Transitions, z: Tensor) -> Batch:
+    def _batch_of(self, data: Transitions, z: Tensor) -> Batch:
         """Flatten transitions `[N, M, ...]` and tell each the z `[N, Z]` of its task."""
-        told = z.unsqueeze(1).expand(-1, self.batch, -1)
+        z_of_each = z.unsqueeze(1).expand(-1, self.batch, -1)
 
         def inputs(obs: Tensor, z: Tensor) -> Tensor:
             return torch.cat([obs, z], -1).flatten(0, 1)
 
         return Batch(
-            inputs=inputs(data["obs"], told),
-            next_inputs=inputs(data["next_obs"], told.detach()),
+            inputs=inputs(data["obs"], z_of_each),
+            next_inputs=inputs(data["next_obs"], z_of_each.detach()),
             action=data["action"].flatten(0, 1),
             reward=data["reward"].flatten(),
             terminated=data["terminated"].flatten(),

@@ -39,7 +39,7 @@ def trained(name, obs, action, device, learned=None):
 
 
 @pytest.mark.filterwarnings("ignore:for .*copying from a non-meta")
-@pytest.mark.parametrize(("name", "obs", "action"), cases())
+@pytest.mark.parametrize(("name", "obs", "action"), list(cases()))
 def test_algorithm_stays_on_the_device_of_the_simulation(name, obs, action):
     """A tensor made on the CPU by mistake would meet one of the other device, which refuses."""
     start, expected, greedy = trained(name, obs, action, CPU)

@@ -24,7 +24,7 @@ from metarl_cli.config.compose import compose
 CASES = {
     "maml-point_nav": "experiment=maml/point_nav algo.num_tasks=4 algo.envs_per_task=5",
     "maml-cheetah_vel": "env=cheetah_vel algo=maml algo.num_tasks=3 algo.envs_per_task=3 "
-    "algo.inner_steps=2 env.horizon=20",
+    "algo.inner.steps=2 env.horizon=20",
     "maml-nav2d": "env=nav2d algo=maml algo.num_tasks=3 algo.envs_per_task=3 algo.first_order=true",
     "rl2-bandit": "experiment=rl2/bernoulli_bandit algo.num_tasks=16",
     "rl2-gridnavi": "experiment=rl2/gridnavi algo.num_tasks=16",

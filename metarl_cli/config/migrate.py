@@ -91,6 +91,11 @@ _BELIEF_UPDATES = Group(
     ("learning_rate", "batch", "updates", "buffer_trials", "max_grad_norm"),
 )
 
+_INNER_LOOP = Group(
+    "algorithms.maml.inner_loop.InnerLoop",
+    ("steps", "step_size", "later_ratio", "discount", "gae_lambda"),
+)
+
 STEPS: tuple[Step, ...] = (
     Step(
         moved=_ROOMS,
@@ -104,6 +109,17 @@ STEPS: tuple[Step, ...] = (
             "algorithms.varibad.varibad.Elbo": {"learner": _BELIEF_UPDATES},
             "algorithms.varibad.task_inference.Supervision": {"learner": _BELIEF_UPDATES},
         },
+    ),
+    Step(
+        renamed={
+            "algorithms.maml.maml.MAML": {
+                "inner_steps": "steps",
+                "inner_lr": "step_size",
+                "later_lr_ratio": "later_ratio",
+            },
+        },
+        required={"algorithms.maml.maml.MAML": {"dense_training": False}},
+        grouped={"algorithms.maml.maml.MAML": {"inner": _INNER_LOOP}},
     ),
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import (
     EnvSpec,
     Observation,
@@ -28,6 +29,7 @@ Metrics = dict[str, float]  # flat `group/name` keys
 # A row with this metric is the meta-test that ends a run; other `eval/` rows are validation. It is
 # 1 where the test tasks are held out, 0 where there are so few that they are trained on, too.
 HELD_OUT = "eval/held_out"
+DENSE = "info/reward_dense"  # in the extras of episodes
 
 Split = Literal["train", "validation", "test"]
 
@@ -129,6 +131,19 @@ def mean_returns(trials: Trajectory) -> Metrics:
     """Return the mean return of each episode of trials `[T, B]`, as `train/return_k`."""
     returns = (episode.episode_return.mean() for episode in trials.episodes())
     return {f"train/return_{k}": float(x) for k, x in enumerate(returns)}
+
+
+def dense_reward(episode: Trajectory) -> Tensor:
+    """Return the dense reward `[T, B]` of an environment that pays the sparse one.
+
+    Raises:
+        UserError: the environment tells none in its info.
+    """
+    if DENSE not in episode.extras:
+        raise UserError(
+            "algo.dense_training: this environment tells no dense reward beside its own"
+        )
+    return episode.extras[DENSE]
 
 
 @runtime_checkable

@@ -38,6 +38,10 @@ class Distribution(ABC):
         """KL(self || other) `[...]`."""
 
     @abstractmethod
+    def fisher(self) -> Tensor:
+        """Fisher information of what the last layer puts out: `[..., K, K]`."""
+
+    @abstractmethod
     def detach(self) -> Self:
         """The same distribution, constant for differentiation."""
 
@@ -71,6 +75,10 @@ class DiagonalGaussian(Distribution):
         ratio = (2 * (self.log_std - other.log_std)).exp()
         shift = (self.mean - other.mean).square() * (-2 * other.log_std).exp()
         return (other.log_std - self.log_std + 0.5 * (ratio + shift - 1)).sum(-1)
+
+    def fisher(self) -> Tensor:
+        """Of the mean: 1 / variance on the diagonal `[..., A, A]`."""
+        return torch.diag_embed((-2 * self.log_std).exp().expand_as(self.mean))
 
     def detach(self) -> Self:
         """The same distribution, constant for differentiation."""
@@ -132,6 +140,11 @@ class Categorical(Distribution):
     def kl(self, other: Self) -> Tensor:
         """KL(self || other) `[...]`."""
         return (self.log_probs.exp() * (self.log_probs - other.log_probs)).sum(-1)
+
+    def fisher(self) -> Tensor:
+        """Of the logits: diag(p) - p p^T `[..., A, A]`."""
+        p = self.log_probs.exp()
+        return torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
 
     def detach(self) -> Self:
         """The same distribution, constant for differentiation."""

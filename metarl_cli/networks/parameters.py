@@ -11,6 +11,13 @@ def flatten_parameters(module: nn.Module) -> Tensor:
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
+def named_entries(module: nn.Module, *names: str) -> Tensor:
+    """Vector `[P]` that is 1 at the parameters with these names and 0 at all others."""
+    return torch.cat(
+        [torch.full_like(p, name in names).flatten() for name, p in module.named_parameters()]
+    ).detach()
+
+
 def unflatten(module: nn.Module, flat: Tensor) -> dict[str, Tensor]:
     """Split vectors `[..., P]` into named parameters `[..., *shape]` (views, differentiable)."""
     named = dict(module.named_parameters())

@@ -27,13 +27,18 @@ from metarl_cli.buffers.transitions import TaskReplay, Transitions
 from metarl_cli.core.checks import require_not_negative, require_positive
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.networks import Network
-from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, Trial
+from metarl_cli.core.protocols import (
+    Experience,
+    Metrics,
+    Sampler,
+    Stateful,
+    Trial,
+    dense_reward,
+)
 from metarl_cli.core.types import EnvSpec, Output, Tasks, TimeStep, Trajectory
 from metarl_cli.learners.gradient_step import mean_terms
 from metarl_cli.learners.sac import SAC, Batch
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
-
-DENSE = "info/reward_dense"
 
 
 @dataclass
@@ -265,12 +270,3 @@ class PEARL:
             reward=data["reward"].flatten(),
             terminated=data["terminated"].flatten(),
         )
-
-
-def dense_reward(episode: Trajectory) -> Tensor:
-    """The dense reward `[T, B]` of an environment that pays the sparse one."""
-    if DENSE not in episode.extras:
-        raise UserError(
-            "algo.dense_training: this environment tells no dense reward beside its own"
-        )
-    return episode.extras[DENSE]

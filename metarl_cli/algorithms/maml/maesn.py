@@ -1,0 +1,218 @@
+"""MAESN: exploration by a latent variable that is drawn once per episode, and adapted.
+
+Gupta et al. 2018 (arXiv:1802.07245), section 5: the policy pi(a|s, z) sees z ~ N(mu_i, sigma_i^2),
+drawn at the first step of an episode, so that exploration is coherent in time. Each training task
+keeps latent parameters omega_i = (mu_i, log sigma_i) of its own. The inner loop adapts these alone,
+with learned step sizes; the outer loop improves the policy, all omega_i and the step sizes through
+it, and keeps N(mu_i, sigma_i^2) near N(0, 1), from which new tasks start.
+
+The latent variable is mu + sigma * noise, and the noise counts as part of the observation. So the
+gradient of omega is that of log pi(a|s, mu + sigma * noise) * A, and all is MAML on a policy of
+(theta, omega) whose step size is 0 for theta.
+
+Differences from the paper:
+- Step sizes are learned in logarithms.
+- Adaptation at meta-test goes on with the same step sizes on as many episodes as are asked for;
+  the paper takes 100 policy-gradient steps.
+- All else is our MAML, its differences included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metarl_cli.algorithms.maml.agent import FastWeights, Policy, Samples, per_sample
+from metarl_cli.algorithms.maml.inner_loop import InnerLoop
+from metarl_cli.algorithms.maml.maml import MAML, MetaBatch
+from metarl_cli.core.checks import require_at_least, require_not_negative
+from metarl_cli.core.errors import UserError
+from metarl_cli.core.networks import Network
+from metarl_cli.core.protocols import Metrics, Sampler, Stateful, Trial
+from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
+from metarl_cli.functional.distributions import DiagonalGaussian, Distribution
+from metarl_cli.learners.trpo import TRPO
+from metarl_cli.networks.parameters import (
+    flatten_parameters,
+    load_flat,
+    named_entries,
+    unflatten,
+)
+
+Seen = Any  # a dict of "obs", what the environment shows, and "noise" `[..., Z]`
+NOISE = "noise"
+
+
+class LatentPolicy(Policy):
+    """A policy that sees a latent variable; its own mean and deviation are the prior's, N(0, 1)."""
+
+    def __init__(
+        self, spec: EnvSpec, network: Network, *, initial_std: float, latent_dim: int
+    ) -> None:
+        super().__init__(spec, network, initial_std=initial_std, extra_dim=latent_dim)
+        self.latent_mean = nn.Parameter(torch.zeros(latent_dim))
+        self.latent_log_std = nn.Parameter(torch.zeros(latent_dim))
+
+    def features(self, seen: Seen) -> Tensor:
+        """Return the observation as floats, without the noise."""
+        return self.encoder(seen["obs"])
+
+    def forward(self, seen: Seen) -> Distribution:
+        """Return the action distribution; latent parameters `[Z]` or, stacked, `[N, Z]`."""
+        latent = torch.addcmul(
+            per_sample(self.latent_mean), per_sample(self.latent_log_std).exp(), seen[NOISE]
+        )
+        return self.head(self.torso(torch.cat([self.features(seen), latent], -1)))
+
+
+class LatentTable(nn.Module):
+    """What each training task keeps, and the step sizes.
+
+    Its parameters `omega` `[T, 2 Z]` are means, then logarithms of standard deviations.
+    """
+
+    def __init__(self, num_tasks: int, latent_dim: int, step_size: float) -> None:
+        super().__init__()
+        self.omega = nn.Parameter(torch.zeros(num_tasks, 2 * latent_dim))
+        self.log_step_size = nn.Parameter(torch.full((2 * latent_dim,), step_size).log())
+
+
+@dataclass
+class LatentWeights(FastWeights):
+    """Parameters of each task, and the noise of the present episode."""
+
+    noise: Tensor | None = None  # [B, Z]
+
+
+class MAESN(MAML):
+    """Model-agnostic exploration with structured noise.
+
+    Args:
+        latent_dim: Z.
+        train_tasks: size of the finite training set.
+        kl_weight: beta of the divergence from the prior.
+
+    The other settings are MAML's.
+    """
+
+    def __init__(
+        self,
+        num_tasks: int,
+        envs_per_task: int,
+        inner: InnerLoop,
+        first_order: bool,
+        dense_training: bool,
+        fisher_fraction: float,
+        latent_dim: int,
+        train_tasks: int,
+        kl_weight: float,
+        initial_std: float,
+        trpo: TRPO,
+        *,
+        spec: EnvSpec,
+        network: Network,
+    ) -> None:
+        require_at_least(1, latent_dim=latent_dim, train_tasks=train_tasks)
+        require_not_negative(kl_weight=kl_weight)
+        self.latent_dim = latent_dim
+        super().__init__(
+            num_tasks,
+            envs_per_task,
+            inner,
+            first_order,
+            dense_training,
+            fisher_fraction,
+            initial_std,
+            trpo,
+            spec=spec,
+            network=network,
+        )
+        self.kl_weight = kl_weight
+        self.table = LatentTable(train_tasks, latent_dim, inner.step_size)
+        is_latent = named_entries(self.policy, "latent_mean", "latent_log_std")
+        self.place = torch.diag(is_latent)[is_latent.bool()]  # [2 Z, P], omega to parameters
+
+    def new_policy(self, spec: EnvSpec, network: Network, initial_std: float) -> Policy:
+        """Return a policy with a latent variable."""
+        return LatentPolicy(spec, network, initial_std=initial_std, latent_dim=self.latent_dim)
+
+    def learned(self) -> Mapping[str, Stateful]:
+        """The policy, and what the training tasks keep."""
+        return {"policy": self.policy, "latents": self.table}
+
+    def act(self, state: FastWeights, step: TimeStep, *, explore: bool) -> Output:
+        """Act on the latent variable of this episode; greedily, on its mean."""
+        noise = self._noise(state, step, explore=explore)
+        seen: Seen = {"obs": step.obs, NOISE: noise}
+        output = super().act(state, replace(step, obs=seen), explore=explore)
+        kept = LatentWeights(state.parameters, state.policy, state.steps_taken, noise)
+        return Output(output.action, kept, {NOISE: noise})
+
+    def samples(self, episode: Trajectory, num_tasks: int) -> Samples:
+        """Regroup by task, with the noise beside the observation."""
+        seen: Seen = {"obs": episode.step.obs, NOISE: episode.extras[NOISE]}
+        return super().samples(replace(episode, step=replace(episode.step, obs=seen)), num_tasks)
+
+    def meta_step(self, sampler: Sampler, trial: Trial) -> Metrics:
+        """Begin with the latent parameters that each task keeps."""
+        index = trial.tasks.index
+        if not bool(((0 <= index) & (index < len(self.table.omega))).all()):
+            raise UserError("algo.train_tasks: MAESN needs a finite training set of this size")
+        parameters = self._rows(flatten_parameters(self.policy), self.table.omega.detach(), index)
+        return super().meta_step(sampler, replace(trial, state=self.fast_weights(parameters)))
+
+    def step_size(self) -> Tensor:
+        """What was learned, for omega; 0 of the policy."""
+        return self.table.log_step_size.detach().exp() @ self.place
+
+    def meta_parameters(self) -> Tensor:
+        """The policy, omega of all tasks, and the logarithms of the step sizes."""
+        return torch.cat([flatten_parameters(self.policy), flatten_parameters(self.table)])
+
+    def load(self, theta: Tensor) -> None:
+        """Take over a vector of the kind that `meta_parameters` returns."""
+        num = self.place.shape[1]
+        load_flat(self.policy, theta[:num])
+        load_flat(self.table, theta[num:])
+
+    def start(self, theta: Tensor, batch: MetaBatch) -> tuple[Tensor, Tensor]:
+        """Every task begins with its own omega."""
+        num = self.place.shape[1]
+        table = unflatten(self.table, theta[num:])
+        rows = self._rows(theta[:num], table["omega"], batch.index)
+        return rows, table["log_step_size"].exp() @ self.place.to(theta)
+
+    def meta_loss(
+        self, points: Sequence[Tensor], new: Distribution, old: Distribution, batch: MetaBatch
+    ) -> Tensor:
+        """MAML's loss plus beta * KL(N(mu_i, sigma_i^2) || N(0, 1)) before adaptation."""
+        omega = points[0] @ self.place.to(points[0]).T
+        mean, log_std = omega.chunk(2, -1)
+        prior = DiagonalGaussian(torch.zeros_like(mean), torch.zeros_like(log_std))
+        divergence = DiagonalGaussian(mean, log_std).kl(prior)
+        return super().meta_loss(points, new, old, batch) + self.kl_weight * divergence
+
+    def fast_weights(self, parameters: Tensor, steps_taken: int = 0) -> LatentWeights:
+        """Make parameters `[N, P]` ready for use; noise is drawn when an episode begins."""
+        return LatentWeights(**vars(super().fast_weights(parameters, steps_taken)))
+
+    def _rows(self, policy: Tensor, omega: Tensor, index: Tensor) -> Tensor:
+        """Parameters of each task `[N, P]`: the policy's, and omega of the tasks `index` `[N]`."""
+        place = self.place.to(policy)
+        shared = policy * (1 - place.sum(0))
+        return shared + omega[index.to(omega.device)] @ place
+
+    def _noise(self, state: FastWeights, step: TimeStep, *, explore: bool) -> Tensor:
+        shape = (len(step.first), self.latent_dim)
+        if not explore:
+            return torch.zeros(shape, device=step.first.device)
+        was = getattr(state, NOISE)
+        if was is None:
+            return torch.randn(shape, device=step.first.device)
+        if not step.first.any():
+            return was
+        return torch.where(step.first.bool().unsqueeze(-1), torch.randn_like(was), was)

@@ -33,10 +33,17 @@ class MetaTest:
     env_steps: int
     unstable: int  # simulations that blew up; their episodes count as they were until then
 
-    def score(self) -> float:
-        """Mean online return after at least one adaptation: what a checkpoint is chosen by."""
-        adapted = self.online[1:] if len(self.online) > 1 else self.online
-        return float(adapted.mean())
+    def score(self, after: int | None = None) -> float:
+        """Mean online return of what a checkpoint is chosen by.
+
+        Args:
+            after: so many adaptations, or all where there were fewer; None: the mean over the
+                episodes after one adaptation or more.
+        """
+        most = len(self.online) - 1
+        if after is None:
+            return float(self.online[min(1, most) :].mean())
+        return float(self.online[min(after, most)].mean())
 
     def diverging(self) -> float | None:
         """Share of tasks that ended worse than they began, or than after the first adaptation.

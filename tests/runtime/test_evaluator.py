@@ -195,6 +195,19 @@ def result_of(online: list[list[list[float]]]) -> MetaTest:
     return MetaTest(tasks, returns, None, {}, {}, 0, 0)
 
 
+@pytest.mark.parametrize(("after", "score"), [(None, 4.0), (0, 9.0), (1, 2.0), (2, 6.0), (3, 6.0)])
+def test_score_is_the_return_after_so_many_adaptations_or_a_mean(
+    after: int | None, score: float
+) -> None:
+    result = result_of([[[8.0], [10.0]], [[1.0], [3.0]], [[6.0], [6.0]]])
+    assert result.score(after) == score
+
+
+def test_score_without_adaptation_is_what_there_is() -> None:
+    result = result_of([[[8.0], [10.0]]])
+    assert result.score() == result.score(0) == result.score(2) == 9.0
+
+
 # Means 4 with standard error 1 (variance 2 over two episodes), so twice the error of a difference
 # of two such means is 2 * sqrt(2) = 2.83.
 FOUR, TWO, ONE = [3.0, 5.0], [1.0, 3.0], [0.0, 2.0]

@@ -87,6 +87,15 @@ class Parts:
         return int(self.cfg.meta_test.envs_per_task or self.cfg.algo.meta_test.envs_per_task)
 
     @property
+    def score_after(self) -> int | None:
+        """Adaptations after which a checkpoint's return is its score, likewise.
+
+        None: the mean over all after the first. Runs from before there was a choice lack the key.
+        """
+        chosen = self.cfg.meta_test.get("score_after")
+        return self.cfg.algo.meta_test.get("score_after") if chosen is None else chosen
+
+    @property
     def test_seed(self) -> int:
         """Seed of all that is random in meta-tests but their tasks."""
         return int(self.cfg.seed) + TEST_STREAM

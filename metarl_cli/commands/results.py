@@ -19,6 +19,8 @@ def print_results(evaluation: Evaluation, path: Path | None = None) -> None:
     console = Console()
     console.print(results_table(evaluation))
     console.print(verdict(evaluation.episodes))
+    if evaluation.diverging:
+        console.print(diverging_in_words(evaluation))
     if evaluation.unstable:
         console.print(f"{evaluation.unstable} simulations blew up: the numbers flatter the agent")
     if path is not None:
@@ -63,6 +65,14 @@ def verdict(episodes: Sequence[EpisodeRow]) -> str:
     if (last := len(means) - 1) > 1:
         text += f", {after(last)} {gain(last)}"
     return text + "."
+
+
+def diverging_in_words(evaluation: Evaluation) -> str:
+    """One sentence: in how many tasks adaptation ended below where it began or first led."""
+    num, per_index = evaluation.num_tasks, evaluation.envs_per_task
+    ended = round((evaluation.diverging or 0.0) * num)
+    text = f"{ended} of {num} task{'s' * (num > 1)} ended worse than before or after the first step"
+    return text + (" (by one episode each)." if per_index == 1 else ".")
 
 
 def _shown(episodes: Sequence[EpisodeRow], most: int = 12) -> Sequence[EpisodeRow]:

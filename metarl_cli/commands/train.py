@@ -168,6 +168,7 @@ def _trainer(run: Run, parts: Parts, loggers: LoggersOfRun) -> Trainer:
         store=run.folder.store(budget.keep_checkpoints),
         budget=budget,
         identity=loggers.run_ids | {"threads": parts.threads},
+        score_after=parts.score_after,
     )
 
 

@@ -32,10 +32,15 @@ class BudgetConfig:
 
 @dataclass
 class MetaTestConfig:
-    """The meta-test protocol: episodes of adaptation K and environments per task E."""
+    """The meta-test protocol: episodes of adaptation K and environments per task E.
+
+    Checkpoints are chosen by the online return after `score_after` adaptations (K if that is
+    fewer), or by the mean of those after 1 to K.
+    """
 
     episodes: int | None = at_least(0, optional=True)
     envs_per_task: int | None = at_least(1, optional=True)
+    score_after: int | None = at_least(0, optional=True)
 
 
 @dataclass

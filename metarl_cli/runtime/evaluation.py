@@ -19,6 +19,7 @@ OPTIONAL = (
     "belief_kl",
     "belief_error",
     "same_tasks",
+    "diverging",
 )  # left out of the file where there is none
 
 
@@ -66,6 +67,7 @@ class Evaluation:
     envs_per_task: int
     test_env_steps: int  # that the meta-test took
     unstable: int = 0  # simulations that blew up
+    diverging: float | None = None  # share of tasks that ended worse; None: unknown, no adaptation
     episodes: list[EpisodeRow]
     tasks: list[TaskRow]
     belief_kl: float | None = None  # see `runtime.beliefs.GoalBeliefs.agreement`

@@ -33,13 +33,37 @@ class MetaTest:
     env_steps: int
     unstable: int  # simulations that blew up; their episodes count as they were until then
 
-    def score(self) -> float:
-        """Mean online return after at least one adaptation: what a checkpoint is chosen by."""
-        adapted = self.online[1:] if len(self.online) > 1 else self.online
-        return float(adapted.mean())
+    def score(self, after: int | None = None) -> float:
+        """Mean online return of what a checkpoint is chosen by.
+
+        Args:
+            after: so many adaptations, or all where there were fewer; None: the mean over the
+                episodes after one adaptation or more.
+        """
+        most = len(self.online) - 1
+        if after is None:
+            return float(self.online[min(1, most) :].mean())
+        return float(self.online[min(after, most)].mean())
+
+    def diverging(self) -> float | None:
+        """Share of tasks that ended worse than they began, or than after the first adaptation.
+
+        Worse means that the mean online return of a task's E episodes is lower by more than two
+        standard errors of the difference, at E = 1 by anything. None: there was no adaptation.
+        """
+        if len(self.online) < 2:
+            return None
+        mean, envs = self.online.mean(-1), self.online.shape[-1]  # [K + 1, M]
+        variance = self.online.var(-1) / envs if envs > 1 else torch.zeros_like(mean)
+        lost = mean[:2] - mean[-1]  # [2, M]
+        error = (variance[:2] + variance[-1]).sqrt()
+        return float((lost > 2 * error).any(0).float().mean())
 
     def metrics(self) -> Metrics:
-        """Means over tasks and the interval of the online one, as `eval/online_k` and so on."""
+        """Means over tasks and the interval of the online one, as `eval/online_k` and so on.
+
+        `eval/diverging` is the share of tasks of `diverging`.
+        """
         out: Metrics = {}
         for kind, returns in self._kinds().items():
             for k, row in enumerate(returns):
@@ -47,6 +71,8 @@ class MetaTest:
         for k, row in enumerate(self.online):
             interval = summary(row)
             out |= {f"eval/online_{k}_low": interval.low, f"eval/online_{k}_high": interval.high}
+        if (diverging := self.diverging()) is not None:
+            out["eval/diverging"] = diverging
         return out
 
     def evaluation(
@@ -80,6 +106,7 @@ class MetaTest:
             envs_per_task=self.online.shape[-1],
             test_env_steps=self.env_steps,
             unstable=self.unstable,
+            diverging=self.diverging(),
             episodes=self.episodes(),
             tasks=self.per_task(),
         )

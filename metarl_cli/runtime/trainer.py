@@ -55,6 +55,7 @@ class Trainer:
     store: CheckpointStore
     budget: Budget
     identity: dict[str, Any]  # what else a checkpoint must carry: W&B id, threads
+    score_after: int | None = None  # how often the agent whose return is the score has adapted
     progress: Progress = field(default_factory=Progress)
     clock: Callable[[], float] = time.perf_counter  # seconds
     _boundary: dict[str, Any] = field(default_factory=dict)  # state at the last finished iteration
@@ -173,7 +174,7 @@ class Trainer:
         steps, progress = self.sampler.env_steps, self.progress
         self.logger.log(metrics, steps)
         self._laps.end("log_s")
-        score = None if result is None else result.score()
+        score = None if result is None else result.score(self.score_after)
         best = score is not None and score > progress.best_score
         if score is not None and best:
             progress.best_score = score

@@ -110,6 +110,8 @@ def test_compose_works_inside_a_running_hydra_program(tmp_path: Path) -> None:
         (["seed=${nope}"], "nope"),
         (["device=gpu"], "device must be one of cpu, cuda, auto"),
         (["budget.env_steps=0"], "budget.env_steps must be at least 1, got 0"),
+        (["meta_test.score_after=-1"], "meta_test.score_after must be at least 0, got -1"),
+        (["algo.meta_test.score_after=1.5"], "algo.meta_test.score_after must be an integer"),
         (["env.tasks.mode=finit"], "Did you mean finite?"),
         (["env.tasks=3"], "env.tasks must be a group of settings, got 3"),
         (["algo.inner_lr=abc"], "algo.inner_lr must be a number, got 'abc'"),

@@ -140,6 +140,18 @@ def test_budget_named_beside_an_experiment_is_trained(experiment: str, budget: s
     assert compose("train", changed).budget == {**plain, "eval_every": 7}
 
 
+@pytest.mark.parametrize("algo", options_of("algo"))
+def test_score_follows_the_trained_gradient_steps_and_is_else_a_mean(algo: str) -> None:
+    settings = compose("train", ["env=point_nav", f"algo={algo}"]).algo
+    if "inner" not in settings:
+        assert "score_after" not in settings.meta_test
+        return
+    assert settings.meta_test.score_after == settings.inner.steps
+    cfg = compose("train", ["env=point_nav", f"algo={algo}", "algo.inner.steps=2"])
+    check(cfg)
+    assert cfg.algo.meta_test.score_after == 2
+
+
 def test_network_named_beside_an_experiment_or_algorithm_has_its_own_sizes() -> None:
     assert compose("train", ["experiment=pearl/cheetah_vel"]).network.hidden == [256, 256]
     assert compose("train", ["algo=pearl"]).network.hidden == [300, 300, 300]

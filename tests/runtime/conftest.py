@@ -110,6 +110,7 @@ def tiny_run(tiny_parts: Callable[..., Parts]) -> Callable[..., TinyRun]:
             store=CheckpointStore(folder / "checkpoints", limits.keep_checkpoints),
             budget=limits,
             identity={"threads": 1},
+            score_after=parts.score_after,
         )
         if resume:
             state, _, _ = trainer.store.load_latest()

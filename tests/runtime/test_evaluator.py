@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from metarl_cli.commands.results import results_table, verdict
+from metarl_cli.commands.results import print_results, results_table, verdict
 from metarl_cli.core.types import Tasks
-from metarl_cli.runtime.evaluation import Interval
+from metarl_cli.runtime.evaluation import Interval, read_evaluation
 from metarl_cli.runtime.evaluator import MetaTest, meta_test, summary
 from metarl_cli.runtime.process import own_random_streams, random_state
 
@@ -185,6 +185,94 @@ def test_metrics_are_flat_and_leave_out_missing_probes() -> None:
     assert metrics["eval/online_0"] == -15.0
     assert metrics["eval/online_1_low"] == -6.0
     assert not any("probe" in key for key in metrics)
+
+
+def result_of(online: list[list[list[float]]]) -> MetaTest:
+    """A meta-test with the online returns `[K + 1, M, E]` and nothing else."""
+    returns = torch.tensor(online)
+    num = returns.shape[1]
+    tasks = Tasks(torch.zeros(num, 1), torch.full((num,), -1))
+    return MetaTest(tasks, returns, None, {}, {}, 0, 0)
+
+
+@pytest.mark.parametrize(("after", "score"), [(None, 4.0), (0, 9.0), (1, 2.0), (2, 6.0), (3, 6.0)])
+def test_score_is_the_return_after_so_many_adaptations_or_a_mean(
+    after: int | None, score: float
+) -> None:
+    result = result_of([[[8.0], [10.0]], [[1.0], [3.0]], [[6.0], [6.0]]])
+    assert result.score(after) == score
+
+
+def test_score_without_adaptation_is_what_there_is() -> None:
+    result = result_of([[[8.0], [10.0]]])
+    assert result.score() == result.score(0) == result.score(2) == 9.0
+
+
+# Means 4 with standard error 1 (variance 2 over two episodes), so twice the error of a difference
+# of two such means is 2 * sqrt(2) = 2.83.
+FOUR, TWO, ONE = [3.0, 5.0], [1.0, 3.0], [0.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "last", "diverges"),
+    [
+        (FOUR, ONE, ONE, True),  # worse than before, by 3
+        (ONE, FOUR, ONE, True),  # no worse than before, but than after the first adaptation
+        (FOUR, FOUR, TWO, False),  # worse by 2, which may be chance
+        (ONE, TWO, FOUR, False),
+        ([4.0, 4.0], [4.0, 4.0], [3.9, 3.9], True),  # any loss, where there is no error
+        ([4.0, 4.0], [4.0, 4.0], [4.0, 4.0], False),
+    ],
+)
+def test_task_diverges_if_it_ends_two_standard_errors_below_its_start_or_first_step(
+    before: list[float], first: list[float], last: list[float], diverges: bool
+) -> None:
+    assert result_of([[before], [first], [last]]).diverging() == float(diverges)
+    assert result_of([[before], [first], [FOUR], [last]]).diverging() == float(diverges)
+
+
+def test_share_of_diverging_tasks_with_one_episode_each_is_by_plain_comparison() -> None:
+    result = result_of([[[1.0], [2.0], [1.0], [1.0]], [[2.0], [1.0], [3.0], [1.0]]])
+    assert result.diverging() == 0.25  # of four tasks only the second ended below where it began
+    assert result.metrics()["eval/diverging"] == 0.25
+
+
+def test_nothing_diverges_and_nothing_is_said_of_it_without_adaptation() -> None:
+    result = result_of([[[1.0, 2.0], [2.0, 3.0]]])
+    assert result.diverging() is None
+    assert "eval/diverging" not in result.metrics()
+
+
+@pytest.mark.parametrize(
+    ("online", "line"),
+    [
+        ([[FOUR, ONE, TWO], [ONE, ONE, TWO]], "1 of 3 tasks ended worse"),
+        ([[[2.0], [2.0]], [[1.0], [0.0]]], "2 of 2 tasks ended worse"),
+        ([[ONE, ONE, TWO], [FOUR, ONE, TWO]], None),
+        ([[ONE, ONE, TWO]], None),
+    ],
+)
+def test_tasks_that_ended_worse_are_counted_in_file_and_words(
+    online: list, line: str | None, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    names = {"env": "point_nav", "algo": "maml", "checkpoint": "x.pt"}
+    result = result_of(online)
+    measured = result.evaluation(**names, env_steps=1, test_seed=7, same_tasks=False)
+    measured.write(tmp_path / "eval.json")
+    assert read_evaluation(tmp_path / "eval.json").diverging == result.diverging()
+    print_results(measured)
+    said = " ".join(capsys.readouterr().out.split())
+    assert (line in said) if line else ("ended worse" not in said)
+    assert ("by one episode each" in said) == (bool(line) and len(online[0][0]) == 1)
+
+
+def test_file_from_before_diverging_tasks_were_counted_is_read(tmp_path: Path) -> None:
+    names = {"env": "point_nav", "algo": "maml", "checkpoint": "x.pt"}
+    measured = small_result().evaluation(**names, env_steps=1, test_seed=7, same_tasks=False)
+    document = measured.to_json()
+    assert document.pop("diverging") == 0.0
+    (tmp_path / "eval.json").write_text(json.dumps(document))
+    assert read_evaluation(tmp_path / "eval.json").diverging is None
 
 
 def test_without_adaptation_there_is_one_row(tiny_parts: Make) -> None:

@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.frozen import settings_of
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import NonFiniteError, RunError
 from metarl_cli.core.paths import conf_dir
 from metarl_cli.loggers.jsonl import read_rows
+from metarl_cli.runtime.run_record import RunRecord
 from metarl_cli.runtime.signals import Interrupted, Interruption
 
 ALGOS = sorted(path.stem for path in (conf_dir() / "algo").glob("*.yaml"))
+REFERENCE = Path(__file__).resolve().parents[2] / "outputs" / "reference"
 Make = Callable[..., Any]
 
 
@@ -281,6 +286,40 @@ def test_best_checkpoint_has_the_best_validation_return(tmp_path: Path, tiny_run
     assert (best.iteration, best.score) == (4, -2.0)
     assert run.store.load(best)["progress"]["iteration"] == 4
     assert [m.iteration for m in run.store.manifests()] == [4, 6]
+
+
+@pytest.mark.parametrize(("setting", "chosen"), [("1", 2), ("0", 3), ("null", 2), ("9", 2)])
+def test_checkpoint_is_chosen_by_the_return_after_the_set_number_of_adaptations(
+    tmp_path: Path, tiny_run: Make, setting: str, chosen: int
+) -> None:
+    run = tiny_run(tmp_path / "run", "maml", f"algo.meta_test.score_after={setting}", eval_every=1)
+    before, after = (
+        iter([-9.0, -8.0, -5.0, -6.0, -7.0, -8.0]),
+        iter([-5.0, -2.0, -4.0] + [-6.0] * 3),
+    )
+    measure = run.trainer.validate
+
+    def validate() -> Any:
+        result = measure()  # of one adaptation
+        result.online[0], result.online[1] = next(before), next(after)
+        return result
+
+    run.trainer.validate = validate
+    train(run)
+    assert run.store.best().iteration == chosen
+
+
+def test_score_of_the_user_comes_before_that_of_the_algorithm(tiny_parts: Make) -> None:
+    assert tiny_parts("maml").score_after == 1  # its gradient steps in training
+    assert tiny_parts("maml", "algo.inner.steps=2").score_after == 2
+    assert tiny_parts("maml", "meta_test.score_after=0").score_after == 0
+    assert tiny_parts("rl2").score_after is None
+
+
+def test_run_from_before_there_was_a_choice_is_scored_by_the_mean(one_thread: None) -> None:
+    run = RunRecord(REFERENCE / "point_nav-maml")
+    cfg = settings_of(run, OmegaConf.create({"threads": 1}))
+    assert assemble(cfg).score_after is None
 
 
 def test_longer_budget_continues_a_finished_run(tmp_path: Path, tiny_run: Make) -> None:

@@ -14,6 +14,7 @@ import torch
 from helpers import tiny_sampler
 from torch import nn
 from torch.func import functional_call
+from torch.testing import assert_close
 
 from metarl_cli.algorithms.maml.inner_loop import InnerLoop
 from metarl_cli.algorithms.maml.maml import MAML
@@ -183,3 +184,10 @@ def gradient_of(loss, theta):
     leaf = theta.detach().clone().requires_grad_()
     value = loss(leaf)
     return value.detach(), torch.autograd.grad(value, leaf)[0]
+
+
+def assert_same(ours, expected):
+    """One part in 10^7, or in 10^9 of the largest entry; and not all of it is zero."""
+    largest = expected.abs().max().item()
+    assert largest > 1e-9
+    assert_close(ours, expected, rtol=1e-7, atol=1e-9 * largest)

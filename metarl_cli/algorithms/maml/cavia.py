@@ -1,7 +1,8 @@
 """CAVIA: adapt a few context parameters, an input of the policy; meta-learn all others.
 
 Zintgraf et al. 2019 (arXiv:1810.03642), section 3.3: phi' = phi_0 - alpha * gradient of
-L(phi_0, theta) with phi_0 = 0, and the gradient of the outer loop with respect to theta goes through phi'.
+L(phi_0, theta) with phi_0 = 0, and the gradient of the outer loop with respect to theta goes
+through phi'.
 
 Differences from the paper:
 - The baseline of the samples after adaptation is fitted to themselves; in the authors' code to

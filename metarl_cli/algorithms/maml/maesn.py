@@ -160,7 +160,7 @@ class MAESN(MAML):
     def meta_step(self, sampler: Sampler, trial: Trial) -> Metrics:
         """Begin with the latent parameters that each task keeps."""
         index = trial.tasks.index
-        if not bool(((0 <= index) & (index < len(self.table.omega))).all()):
+        if not bool(((index >= 0) & (index < len(self.table.omega))).all()):
             raise UserError("algo.train_tasks: MAESN needs a finite training set of this size")
         parameters = self._rows(flatten_parameters(self.policy), self.table.omega.detach(), index)
         return super().meta_step(sampler, replace(trial, state=self.fast_weights(parameters)))

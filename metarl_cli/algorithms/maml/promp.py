@@ -1,9 +1,9 @@
 """ProMP: proximal meta-policy search.
 
 Rothfuss et al. 2019 (arXiv:1810.06784): the inner loop descends the likelihood-ratio surrogate,
-whose Hessian credits the samples before adaptation at low variance (section 5); the outer loop takes
-several Adam steps on the same samples, clipped as in PPO and with a penalty on the KL divergence of
-the policies that were sampled from (section 6, Algorithm 1).
+whose Hessian credits the samples before adaptation at low variance (section 5); the outer loop
+takes several Adam steps on the same samples, clipped as in PPO and with a penalty on the KL
+divergence of the policies that were sampled from (section 6, Algorithm 1).
 
 Differences from the paper:
 - The weight of the KL penalty is constant, as by default in the authors' code.

@@ -69,7 +69,7 @@ def test_wrong_word_is_one_line_and_exit_2(
         (["train", "env=point_nv"], "there is no env=point_nv. Did you mean point_nav?"),
         (["train", "env.horizn=3"], "Did you mean env.horizon?"),
         (["train", "+foo=1"], "unknown key foo"),
-        (["train", "algo.inner_lr=abc"], "algo.inner_lr must be a number"),
+        (["train", "algo.inner.step_size=abc"], "algo.inner.step_size must be a number"),
         (["eval"], "checkpoint has no value"),
         (["eval", "checkpoint=nowhere", "env.tasks.test_seed=123"], "nowhere"),
     ],

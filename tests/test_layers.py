@@ -48,6 +48,8 @@ MAX_ROOMS = 12  # entries of envs/
 # Files of ours outside core/ that one must read to know a method; never to be raised.
 CLOSURES = {
     "algorithms/maml/maml.py": 10,
+    "algorithms/maml/promp.py": 10,
+    "algorithms/maml/maesn.py": 11,
     "algorithms/rl2.py": 10,
     "algorithms/varibad/varibad.py": 14,
     "algorithms/pearl/pearl.py": 12,

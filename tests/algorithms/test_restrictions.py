@@ -8,7 +8,8 @@ from metarl_cli.config.compose import options_of
 from metarl_cli.testing.test_algorithms import SPACES, refusal
 
 IMAGES = ("image", "dict")
-WITHOUT_EYES = ("maml", "scratch_ppo", "pearl")  # no convnet in their networks
+GRADIENT = ("maml", "fomaml", "emaml", "cavia", "maesn", "llama", "promp", "reptile")
+WITHOUT_EYES = (*GRADIENT, "scratch_ppo", "pearl")  # no convnet in their networks
 ONLY = {"dream": "discrete", "pearl": "continuous"}  # the only kind of actions that they take
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
+import operator
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -182,14 +184,16 @@ def test_config_of_a_stranger_runs_nothing(
     assert not Path("witness").exists()
 
 
-@pytest.mark.parametrize("place", ["algo.trpo", "algo.inner_lr", "env.horizon", "network"])
+@pytest.mark.parametrize("place", ["algo.trpo", "algo.inner.step_size", "env.horizon", "network"])
 def test_logger_in_the_config_of_a_stranger_touches_no_file(
     run: Path, capsys: pytest.CaptureFixture, place: str
 ) -> None:
     Path("precious").write_text("all that I have")
     logger = {"_target_": "metarl_cli.loggers.jsonl.JsonlLogger", "path": "precious"}
-    group, _, key = place.partition(".")
-    change_config(lambda config: (config[group] if key else config).update({key or group: logger}))
+    *groups, key = place.split(".")
+    change_config(
+        lambda config: functools.reduce(operator.getitem, groups, config).update({key: logger})
+    )
     for command in (["eval", f"checkpoint={run}"], ["train", f"resume={run}"]):
         assert main(command) == 2
         assert f"{place}._target_" in one_line(capsys)

@@ -60,13 +60,13 @@ def test_run_leaves_everything_needed_to_repeat_and_judge_it(
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("algo.inner_steps=0", "inner_steps: got 0, expected a number >= 1"),
+        ("algo.inner.steps=0", "algo.inner: steps: got 0, expected a number >= 1"),
         ("algo.num_tasks=-1", "algo.num_tasks must be at least 1, got -1"),
         ("algo.num_tasks=0", "algo.num_tasks must be at least 1, got 0"),
         ("algo.envs_per_task=0", "algo.envs_per_task must be at least 1, got 0"),
         ("env.tasks.num_test=0", "env.tasks.num_test must be at least 1, got 0"),
         ("env.horizon=0", "horizon"),
-        ("algo.inner_lr=-1", "inner_lr: got -1, expected a number > 0"),
+        ("algo.inner.step_size=-1", "step_size: got -1, expected a number > 0"),
         ("budget.env_steps=0", "budget.env_steps must be at least 1"),
         ("threads=100000", "threads must be at most 1024"),
         ("seed=99999999999999999999", "seed must be at most"),
@@ -79,6 +79,38 @@ def test_number_out_of_range_is_one_line_and_leaves_no_folder(
     assert train("algo=maml", override) == 2
     assert line in one_line(capsys)
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            ["algo=maml", "algo.dense_training=true"],
+            "algo.dense_training: this environment tells no",
+        ),
+        (
+            ["algo=promp", "algo.dense_training=true"],
+            "algo.dense_training: this environment tells no",
+        ),
+        (
+            ["algo=maesn", "env.tasks.mode=fresh"],
+            "algo.train_tasks: MAESN needs a finite training set",
+        ),
+        (
+            ["algo=maesn", "algo.train_tasks=1"],
+            "algo.train_tasks: MAESN needs a finite training set",
+        ),
+        (["algo=cavia", "network=gru"], "needs a feed-forward one, got memory"),
+        (["algo=llama", "algo.prior_precision=0"], "prior_precision: got 0, expected a number > 0"),
+        (["algo=reptile", "algo.outer_step_size=2"], "outer_step_size"),
+        (["algo=promp", "algo.clip=-1"], "clip: got -1, expected a number > 0"),
+    ],
+)
+def test_gradient_method_that_cannot_run_here_says_so_in_one_line(
+    train: Call, capsys: pytest.CaptureFixture, settings: list[str], line: str
+) -> None:
+    assert train(*settings) == 2
+    assert line in one_line(capsys)
 
 
 def test_negative_learning_rate_is_one_line(train: Call, capsys: pytest.CaptureFixture) -> None:

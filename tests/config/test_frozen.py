@@ -133,6 +133,31 @@ def test_updates_of_beliefs_of_version_0_are_read_as_those_of_today(algo: str, p
     assert migrate(old) == today
 
 
+@pytest.mark.parametrize("version", [0, 1])
+def test_adaptation_of_maml_of_versions_before_2_is_read_as_that_of_today(version: int) -> None:
+    cfg = compose("train", ["algo=maml", "env=point_nav", "algo.inner.step_size=0.3"])
+    today, old = (OmegaConf.to_container(cfg, resolve=True) for _ in range(2))
+    inner = old["algo"].pop("inner")
+    named = {"steps": "inner_steps", "step_size": "inner_lr", "later_ratio": "later_lr_ratio"}
+    old["algo"] |= {named.get(key, key): x for key, x in inner.items() if key != "_target_"}
+    assert {"inner_steps", "inner_lr", "later_lr_ratio", "discount", "gae_lambda"} <= set(
+        old["algo"]
+    )
+    del old["algo"]["dense_training"]  # which there was not
+    if version == 0:
+        old["algo"]["_target_"] = "metarl_cli.algorithms.maml.MAML"
+    before = {"version": version} | old
+    assert migrate(before) == today
+    assert migrate(before)["algo"]["dense_training"] is False
+    assert migrate({"version": 2} | today) == today
+
+
+def test_settings_of_other_methods_keep_their_names_in_version_2() -> None:
+    cfg = compose("train", ["algo=scratch_ppo", "env=point_nav"])
+    theirs = OmegaConf.to_container(cfg, resolve=True)
+    assert migrate({"version": 1} | theirs) == theirs
+
+
 def test_setting_that_later_code_cannot_do_is_refused_by_name() -> None:
     steps = (Step(dropped={"a.New": {"w": False}}),)
     with pytest.raises(UserError, match=r"algo\.w=True of this run is no longer possible"):

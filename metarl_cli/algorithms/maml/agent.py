@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,7 @@ class Samples:
     advantage: Tensor
     mask: Tensor
     reward: Tensor
+    extras: dict[str, Tensor] = field(default_factory=dict)
 
     def share(self, fraction: float) -> Samples:
         """One of every round(1 / fraction) samples, from all environments and times alike."""

@@ -6,9 +6,9 @@ keeps latent parameters omega_i = (mu_i, log sigma_i) of its own. The inner loop
 with learned step sizes; the outer loop improves the policy, all omega_i and the step sizes through
 it, and keeps N(mu_i, sigma_i^2) near N(0, 1), from which new tasks start.
 
-The latent variable is mu + sigma * noise, and the noise counts as part of the observation. So the
-gradient of omega is that of log pi(a|s, mu + sigma * noise) * A, and all is MAML on a policy of
-(theta, omega) whose step size is 0 for theta.
+The inner loss is that of REINFORCE on the latent variable, -log N(z; mu, sigma^2) * A, A the return
+of the episode. The outer loss depends on omega through z = mu + sigma * noise: the noise counts as
+part of the observation. So all is MAML on a policy of (theta, omega) whose step size is 0 for theta.
 
 Differences from the paper:
 - Step sizes are learned in logarithms.
@@ -35,6 +35,9 @@ from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful, Trial
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian, Distribution
+from metarl_cli.functional.policy_gradient import policy_gradient_loss
+from metarl_cli.functional.returns import discounted_return
+from metarl_cli.functional.statistics import whiten
 from metarl_cli.learners.trpo import TRPO
 from metarl_cli.networks.parameters import (
     flatten_parameters,
@@ -44,7 +47,8 @@ from metarl_cli.networks.parameters import (
 )
 
 Seen = Any  # a dict of "obs", what the environment shows, and "noise" `[..., Z]`
-NOISE = "noise"
+OMEGA = ("latent_mean", "latent_log_std")  # names in the policy
+NOISE, LATENT, GAIN = "noise", "latent", "gain"  # of steps, `[..., Z]`, `[..., Z]` and `[...]`
 
 
 class LatentPolicy(Policy):
@@ -133,7 +137,7 @@ class MAESN(MAML):
         )
         self.kl_weight = kl_weight
         self.table = LatentTable(train_tasks, latent_dim, inner.step_size)
-        is_latent = named_entries(self.policy, "latent_mean", "latent_log_std")
+        is_latent = named_entries(self.policy, *OMEGA)
         self.place = torch.diag(is_latent)[is_latent.bool()]  # [2 Z, P], omega to parameters
 
     def new_policy(self, spec: EnvSpec, network: Network, initial_std: float) -> Policy:
@@ -150,12 +154,28 @@ class MAESN(MAML):
         seen: Seen = {"obs": step.obs, NOISE: noise}
         output = super().act(state, replace(step, obs=seen), explore=explore)
         kept = LatentWeights(state.parameters, state.policy, state.steps_taken, noise)
-        return Output(output.action, kept, {NOISE: noise})
+        mean, log_std = (state.policy[name].unsqueeze(1) for name in OMEGA)
+        by_task = noise.unflatten(0, (len(state.parameters), -1))
+        latent = torch.addcmul(mean, log_std.exp(), by_task).flatten(0, 1)
+        return Output(output.action, kept, {NOISE: noise, LATENT: latent})
 
     def samples(self, episode: Trajectory, num_tasks: int) -> Samples:
         """Regroup by task, with the noise beside the observation."""
         seen: Seen = {"obs": episode.step.obs, NOISE: episode.extras[NOISE]}
-        return super().samples(replace(episode, step=replace(episode.step, obs=seen)), num_tasks)
+        samples = super().samples(replace(episode, step=replace(episode.step, obs=seen)), num_tasks)
+        returns = discounted_return(episode.reward, self.inner.discount * episode.step.active)[0]
+        by_task = returns.unflatten(0, (num_tasks, -1))  # [N, E]
+        advantage = whiten(by_task, torch.ones_like(by_task))
+        num_steps = len(episode.reward)
+        latent = episode.extras[LATENT][0].unflatten(0, (num_tasks, -1))
+        extras = {LATENT: latent.repeat(1, num_steps, 1), GAIN: advantage.repeat(1, num_steps)}
+        return replace(samples, extras=extras)
+
+    def inner_loss(self, samples: Samples, parameters: Tensor) -> Tensor:
+        """REINFORCE on the latent variables of the episodes: loss of each task `[N]`."""
+        mean, log_std = self._omega(parameters).unsqueeze(1).chunk(2, -1)
+        log_density = DiagonalGaussian(mean, log_std).log_prob(samples.extras[LATENT])
+        return policy_gradient_loss(log_density, samples.extras[GAIN], samples.mask)
 
     def meta_step(self, sampler: Sampler, trial: Trial) -> Metrics:
         """Begin with the latent parameters that each task keeps."""
@@ -190,8 +210,7 @@ class MAESN(MAML):
         self, points: Sequence[Tensor], new: Distribution, old: Distribution, batch: MetaBatch
     ) -> Tensor:
         """MAML's loss plus beta * KL(N(mu_i, sigma_i^2) || N(0, 1)) before adaptation."""
-        omega = points[0] @ self.place.to(points[0]).T
-        mean, log_std = omega.chunk(2, -1)
+        mean, log_std = self._omega(points[0]).chunk(2, -1)
         prior = DiagonalGaussian(torch.zeros_like(mean), torch.zeros_like(log_std))
         divergence = DiagonalGaussian(mean, log_std).kl(prior)
         return super().meta_loss(points, new, old, batch) + self.kl_weight * divergence
@@ -199,6 +218,10 @@ class MAESN(MAML):
     def fast_weights(self, parameters: Tensor, steps_taken: int = 0) -> LatentWeights:
         """Make parameters `[N, P]` ready for use; noise is drawn when an episode begins."""
         return LatentWeights(**vars(super().fast_weights(parameters, steps_taken)))
+
+    def _omega(self, parameters: Tensor) -> Tensor:
+        """Take the latent parameters `[N, 2 Z]` out of all of each task."""
+        return parameters @ self.place.to(parameters).T
 
     def _rows(self, policy: Tensor, omega: Tensor, index: Tensor) -> Tensor:
         """Parameters of each task `[N, P]`: the policy's, and omega of the tasks `index` `[N]`."""

@@ -8,7 +8,7 @@ it, and keeps N(mu_i, sigma_i^2) near N(0, 1), from which new tasks start.
 
 The inner loss is that of REINFORCE on the latent variable, -log N(z; mu, sigma^2) * A, A the return
 of the episode. The outer loss depends on omega through z = mu + sigma * noise: the noise counts as
-part of the observation. So all is MAML on a policy of (theta, omega) whose step size is 0 for theta.
+part of the observation. So all is MAML on a policy of (theta, omega) with step size 0 for theta.
 
 Differences from the paper:
 - Step sizes are learned in logarithms.

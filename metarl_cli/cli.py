@@ -61,6 +61,12 @@ COMMANDS = {
         "metarl_cli.commands.listing:main",
         "show what there is           envs | algos | networks | experiments | runs | env=NAME",
     ),
+    "report": Command(
+        "metarl_cli.commands.report:run",
+        "several runs in one picture  runs=[RUN,RUN] to=outputs/report",
+        "report",
+        schema.ReportConfig,
+    ),
     "gallery": Command(
         "metarl_cli.commands.gallery:run",
         "pictures of all environments to=outputs/gallery",

@@ -66,8 +66,9 @@ def test_command_of_the_documentation_is_understood(
         check(compose(command.config, own), command.schema)
         settings_of(RunFolder(REFERENCE / "point_nav-maml"), OmegaConf.from_dotlist(settings))
     else:
-        first_of_sweep = [word.partition(",")[0] for word in words if word != "-m"]
-        check(compose(command.config, first_of_sweep), command.schema)
+        if "-m" in words:
+            words = [word.partition(",")[0] for word in words if word != "-m"]
+        check(compose(command.config, words), command.schema)
 
 
 def split(words: list[str], command: Command) -> tuple[list[str], list[str]]:

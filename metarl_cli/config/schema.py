@@ -134,5 +134,13 @@ class GalleryConfig:
     to: str
 
 
+@dataclass
+class ReportConfig:
+    """Root of `metarl report`."""
+
+    runs: list[str]
+    to: str
+
+
 # Sub-sections of open groups that other parts of the program read, not the class itself.
 SECTIONS: dict[str, type] = {"tasks": TasksConfig, "meta_test": MetaTestConfig}

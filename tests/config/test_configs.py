@@ -31,9 +31,15 @@ ROOTS = {
     "bench": schema.BenchConfig,
     "publish": schema.PublishConfig,
     "gallery": schema.GalleryConfig,
+    "report": schema.ReportConfig,
 }
 
-MISSING = {"eval": ["checkpoint=x"], "film": ["checkpoint=x"], "resume": ["resume=x"]}
+MISSING = {
+    "eval": ["checkpoint=x"],
+    "film": ["checkpoint=x"],
+    "resume": ["resume=x"],
+    "report": ["runs=[x]"],
+}
 
 
 def nodes_of(tree: Any) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,95 @@
+"""A picture of how several agents adapt: return against the episodes spent in a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from metarl_cli.runtime.evaluation import Evaluation
+
+MOST_COLUMNS = 3
+_WIDTH_IN, _HEIGHT_IN = 5.0, 4.0  # of one panel
+_DPI = 110
+_MOST_MARKS = 12  # of adaptations on a line; more would hide it
+
+
+@dataclass(frozen=True)
+class Line:
+    """One meta-test and what it is called."""
+
+    label: str
+    evaluation: Evaluation
+
+    @property
+    def episodes_spent(self) -> list[int]:
+        """Episodes that each task has been given before the return of each row."""
+        return [row.index * self.evaluation.envs_per_task for row in self.evaluation.episodes]
+
+
+def adaptation_figure(panels: Mapping[str, Sequence[Line]], path: Path) -> None:
+    """Draw a panel per environment, and in it online returns with their 95 % intervals over tasks.
+
+    Args:
+        panels: lines by name of the environment; lines of one label have one colour in all panels.
+        path: of the picture.
+    """
+    columns = min(len(panels), MOST_COLUMNS)
+    rows = -(-len(panels) // columns)
+    size = (_WIDTH_IN * columns, _HEIGHT_IN * rows + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(
+        "Learning within a task: mean over tasks, 95 % interval; a line per run", fontsize=11
+    )
+    labels = dict.fromkeys(line.label for lines in panels.values() for line in lines)
+    colors = {label: f"C{i % 10}" for i, label in enumerate(labels)}
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (env, lines) in zip(places, panels.items(), strict=False):
+        _panel(axes, lines, colors)
+        axes.set_title(f"{env}, {lines[0].evaluation.in_words()}", fontsize=10)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _panel(axes: Axes, lines: Sequence[Line], colors: Mapping[str, str]) -> None:
+    for line in lines:
+        x, color = line.episodes_spent, colors[line.label]
+        cells = [row.online for row in line.evaluation.episodes]
+        axes.fill_between(
+            x, [c.low for c in cells], [c.high for c in cells], color=color, alpha=0.2, linewidth=0
+        )
+        axes.plot(
+            x,
+            [cell.mean for cell in cells],
+            color=color,
+            marker="o" if len(x) <= _MOST_MARKS else ".",
+            markersize=4,
+            label=line.label,
+        )
+    _scale_episodes(axes, [x for line in lines for x in line.episodes_spent])
+    axes.set_xlabel("episodes spent in the task")
+    axes.set_ylabel("return per episode (sampled actions)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _scale_episodes(axes: Axes, episodes: Sequence[int]) -> None:
+    """Make the axis logarithmic from the first adaptation on; before it, linear from 0."""
+    if spent := [x for x in episodes if x > 0]:
+        first, last = min(spent), max(spent)
+        axes.set_xscale("symlog", linthresh=first, linscale=0.5)
+        axes.set_xticks([0, *_round_numbers(first, last)], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter("{x:g}")
+
+
+def _round_numbers(first: int, last: int) -> Iterator[int]:
+    """Those of 1, 2, 5, 10, 20, ... that lie in between."""
+    for power in range(len(str(last))):
+        yield from (x for x in (10**power, 2 * 10**power, 5 * 10**power) if first <= x <= last)

@@ -26,6 +26,15 @@ CASES = {
     "maml-cheetah_vel": "env=cheetah_vel algo=maml algo.num_tasks=3 algo.envs_per_task=3 "
     "algo.inner.steps=2 env.horizon=20",
     "maml-nav2d": "env=nav2d algo=maml algo.num_tasks=3 algo.envs_per_task=3 algo.first_order=true",
+    "fomaml-point_nav": "env=point_nav algo=fomaml algo.num_tasks=4 algo.envs_per_task=5",
+    "emaml-point_nav": "env=point_nav algo=emaml algo.num_tasks=4 algo.envs_per_task=5",
+    "cavia-point_nav": "env=point_nav algo=cavia algo.num_tasks=4 algo.envs_per_task=5",
+    "maesn-point_nav": "env=point_nav algo=maesn algo.num_tasks=4 algo.envs_per_task=5",
+    "maesn-semicircle": "env=point_semicircle algo=maesn algo.num_tasks=4 algo.envs_per_task=5 "
+    "algo.inner.steps=2 algo.dense_training=true env.goal_radius=1",
+    "llama-point_nav": "env=point_nav algo=llama algo.num_tasks=4 algo.envs_per_task=5",
+    "promp-point_nav": "env=point_nav algo=promp algo.num_tasks=4 algo.envs_per_task=5",
+    "reptile-point_nav": "env=point_nav algo=reptile algo.num_tasks=4 algo.envs_per_task=5",
     "rl2-bandit": "experiment=rl2/bernoulli_bandit algo.num_tasks=16",
     "rl2-gridnavi": "experiment=rl2/gridnavi algo.num_tasks=16",
     "rl2-cheetah_dir": "experiment=rl2/cheetah_dir algo.num_tasks=6 env.horizon=20",

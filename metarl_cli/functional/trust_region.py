@@ -1,4 +1,4 @@
-"""Conjugate gradient and Hessian-vector products for natural-gradient steps."""
+"""Conjugate gradient, and the products with matrices that natural-gradient steps need."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ def hessian_vector_product(gradient: Tensor, parameters: Tensor, vector: Tensor)
         vector: of the same shape; rows that do not interact give row-wise products.
     """
     (product,) = torch.autograd.grad(gradient, parameters, vector, retain_graph=True)
+    return product
+
+
+def jacobian_product(outputs: Tensor, inputs: Tensor, tangent: Tensor) -> Tensor:
+    """Multiply d outputs / d inputs by a tangent of the inputs, by two backward passes.
+
+    The product with the transpose, u -> J^T u, is linear in u: its own transpose is J.
+
+    Args:
+        outputs: with their graph.
+        inputs: the leaf that they are computed from.
+        tangent: of the shape of `inputs`.
+    """
+    with torch.enable_grad():
+        u = torch.zeros_like(outputs, requires_grad=True)
+        (pulled,) = torch.autograd.grad(outputs, inputs, u, create_graph=True)
+    (product,) = torch.autograd.grad(pulled, u, tangent, retain_graph=True)
     return product
 
 

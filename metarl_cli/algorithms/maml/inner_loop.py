@@ -19,7 +19,7 @@ from metarl_cli.core.checks import (
     require_not_negative,
     require_positive,
 )
-from metarl_cli.functional.trust_region import hessian_vector_product
+from metarl_cli.functional.trust_region import hessian_vector_product, jacobian_product
 
 LossFn = Callable[[Tensor], Tensor]  # parameters `[N, P]` -> loss of each task `[N]`
 Start = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -110,9 +110,12 @@ class Adaptation:
     def __init__(
         self, start: Start, theta: Tensor, loss_fns: Sequence[LossFn], *, differentiable: bool
     ) -> None:
-        self.theta, self.start = theta, start
         self.steps: list[InnerStep] = []
-        (parameters, self.step_size), self._pull_back, *_ = torch.func.vjp(start, theta)
+        self._theta = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            parameters, step_size = start(self._theta)
+            self._begin = torch.cat([parameters.flatten(), step_size.flatten()])
+        parameters, self.step_size = parameters.detach(), step_size.detach()
         for loss_fn in loss_fns:
             step = InnerStep.take(
                 loss_fn, parameters, step_size=self.step_size, differentiable=differentiable
@@ -128,7 +131,7 @@ class Adaptation:
 
     def push_forward(self, tangent: Tensor) -> Tensor:
         """Tangent of the adapted parameters `[N, P]` for one of theta."""
-        _, (rows, of_step_size), *_ = torch.func.jvp(self.start, (self.theta,), (tangent,))
+        rows, of_step_size = self._split(jacobian_product(self._begin, self._theta, tangent))
         for step in self.steps:
             rows = step.push_forward(rows) - of_step_size * step.gradient.detach()
         return rows
@@ -140,6 +143,12 @@ class Adaptation:
         for step, of_point in zip(reversed(self.steps), reversed(before), strict=True):
             of_step_size = of_step_size - step.gradient.detach() * gradient
             gradient = step.pull_back(gradient) + of_point
-        shape = self.step_size.shape
-        (of_theta,) = self._pull_back((gradient, of_step_size.sum_to_size(shape)))
+        of_alpha = of_step_size.sum_to_size(self.step_size.shape)
+        of_begin = torch.cat([gradient.flatten(), of_alpha.flatten()])
+        (of_theta,) = torch.autograd.grad(self._begin, self._theta, of_begin, retain_graph=True)
         return of_theta
+
+    def _split(self, begin: Tensor) -> tuple[Tensor, Tensor]:
+        """Take apart what belongs to parameters `[N, P]` and to alpha."""
+        num = self.step_size.numel()
+        return begin[:-num].view_as(self.adapted), begin[-num:].view_as(self.step_size)

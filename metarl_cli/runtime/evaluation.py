@@ -20,6 +20,8 @@ OPTIONAL = (
     "belief_error",
     "same_tasks",
     "diverging",
+    "online_success",
+    "found",
 )  # left out of the file where there is none
 
 
@@ -39,7 +41,9 @@ class EpisodeRow:
     index: int
     online: Interval  # return of sampled actions, while the agent explores
     probe: Interval | None = None  # of greedy actions
-    success: float | None = None  # share of episodes, where the environment defines success
+    success: float | None = None  # share of probes, where the environment defines success
+    online_success: float | None = None  # share of episodes of sampled actions
+    found: float | None = None  # share of tasks in which one of these succeeded, or more
     info: dict[str, float] = field(default_factory=dict)  # means per step
 
 

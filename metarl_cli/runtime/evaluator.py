@@ -117,11 +117,19 @@ class MetaTest:
             EpisodeRow(
                 index=k,
                 **{kind: summary(returns[k]) for kind, returns in self._kinds().items()},
-                success=self._info["success"][k].mean().item() if "success" in self._info else None,
+                success=_mean(self._info, "success", k),
+                online_success=_mean(self.online_info, "success", k),
+                found=self._found(k),
                 info={key: x[k].mean().item() for key, x in self._info.items()},
             )
             for k in range(len(self.online))
         ]
+
+    def _found(self, k: int) -> float | None:
+        """Share of tasks in which an agent that has adapted k times succeeds at least once."""
+        if "success" not in self.online_info:
+            return None
+        return float((self.online_info["success"][k] > 0).any(-1).float().mean())
 
     def per_task(self) -> list[TaskRow]:
         """One row per task: its parameters, and returns and info by episode index."""
@@ -216,6 +224,10 @@ def _digest(episode: Trajectory, num_tasks: int) -> dict[str, Tensor]:
 def _stack(digests: Sequence[dict[str, Tensor]]) -> tuple[Tensor, dict[str, Tensor]]:
     stacked = {key: torch.stack([d[key] for d in digests]) for key in digests[0]}
     return stacked.pop("return"), stacked
+
+
+def _mean(info: dict[str, Tensor], key: str, k: int) -> float | None:
+    return info[key][k].mean().item() if key in info else None
 
 
 def summary(returns: Tensor) -> Interval:

@@ -136,6 +136,17 @@ def test_success_counts_at_any_step_and_info_only_while_active() -> None:
     assert second.info == {"success": [0.0], "speed": [5.0]}
 
 
+def test_tasks_are_found_where_one_sampled_episode_succeeds() -> None:
+    tasks = Tasks(torch.zeros(2, 1), torch.tensor([-1, -1]))
+    online = {"success": torch.tensor([[[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])}
+    probe = {"success": torch.tensor([[[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]]])}
+    returns = torch.zeros(1, 2, 4)
+    (row,) = MetaTest(tasks, returns, returns, online, probe, 80, 0).episodes()
+    assert (row.success, row.online_success, row.found) == (0.75, 0.125, 0.5)
+    (row,) = MetaTest(tasks, returns, None, {}, {}, 80, 0).episodes()
+    assert (row.success, row.online_success, row.found) == (None, None, None)
+
+
 def test_interval_is_over_tasks_not_over_their_episodes() -> None:
     equal = summary(torch.tensor([[0.0, 2.0], [0.0, 2.0]]))  # both tasks have mean 1
     assert equal == Interval(1.0, 1.0, 1.0)

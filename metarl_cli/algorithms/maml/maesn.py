@@ -11,9 +11,11 @@ of the episode. The outer loss depends on omega through z = mu + sigma * noise: 
 part of the observation. So all is MAML on a policy of (theta, omega) with step size 0 for theta.
 
 Differences from the paper:
-- Step sizes are learned in logarithms.
-- Adaptation at meta-test goes on with the same step sizes on as many episodes as are asked for;
-  the paper takes 100 policy-gradient steps.
+- The gradient of mu is multiplied by sigma^2, which makes it a natural gradient; it is the same where
+  adaptation begins, sigma = 1. With the plain one, 1 / sigma^2 as large, later steps overshoot.
+- Step sizes are learned in logarithms, and by default they are not learned (`learn_step_size`): they
+  grow until adapted latent variables lie far outside the prior, which then explores too little.
+- Adaptation at meta-test takes as many steps as are asked for; the paper takes 100.
 - All else is our MAML, its differences included.
 """
 
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +37,8 @@ from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful, Trial
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian, Distribution
-from metarl_cli.functional.policy_gradient import policy_gradient_loss
 from metarl_cli.functional.returns import discounted_return
-from metarl_cli.functional.statistics import whiten
+from metarl_cli.functional.statistics import masked_mean, whiten
 from metarl_cli.learners.trpo import TRPO
 from metarl_cli.networks.parameters import (
     flatten_parameters,
@@ -48,7 +49,7 @@ from metarl_cli.networks.parameters import (
 
 Seen = Any  # a dict of "obs", what the environment shows, and "noise" `[..., Z]`
 OMEGA = ("latent_mean", "latent_log_std")  # names in the policy
-NOISE, LATENT, GAIN = "noise", "latent", "gain"  # of steps, `[..., Z]`, `[..., Z]` and `[...]`
+NOISE, GAIN = "noise", "gain"  # of steps, `[..., Z]` and `[...]`
 
 
 class LatentPolicy(Policy):
@@ -99,6 +100,7 @@ class MAESN(MAML):
         latent_dim: Z.
         train_tasks: size of the finite training set.
         kl_weight: beta of the divergence from the prior.
+        learn_step_size: whether the outer loop improves the step sizes, too.
 
     The other settings are MAML's.
     """
@@ -114,6 +116,7 @@ class MAESN(MAML):
         latent_dim: int,
         train_tasks: int,
         kl_weight: float,
+        learn_step_size: bool,
         initial_std: float,
         trpo: TRPO,
         *,
@@ -135,7 +138,7 @@ class MAESN(MAML):
             spec=spec,
             network=network,
         )
-        self.kl_weight = kl_weight
+        self.kl_weight, self.learn_step_size = kl_weight, learn_step_size
         self.table = LatentTable(train_tasks, latent_dim, inner.step_size)
         is_latent = named_entries(self.policy, *OMEGA)
         self.place = torch.diag(is_latent)[is_latent.bool()]  # [2 Z, P], omega to parameters
@@ -154,28 +157,23 @@ class MAESN(MAML):
         seen: Seen = {"obs": step.obs, NOISE: noise}
         output = super().act(state, replace(step, obs=seen), explore=explore)
         kept = LatentWeights(state.parameters, state.policy, state.steps_taken, noise)
-        mean, log_std = (state.policy[name].unsqueeze(1) for name in OMEGA)
-        by_task = noise.unflatten(0, (len(state.parameters), -1))
-        latent = torch.addcmul(mean, log_std.exp(), by_task).flatten(0, 1)
-        return Output(output.action, kept, {NOISE: noise, LATENT: latent})
+        return Output(output.action, kept, {NOISE: noise})
 
     def samples(self, episode: Trajectory, num_tasks: int) -> Samples:
-        """Regroup by task, with the noise beside the observation."""
+        """Regroup by task, with the noise beside the observation and the gain of each episode."""
         seen: Seen = {"obs": episode.step.obs, NOISE: episode.extras[NOISE]}
         samples = super().samples(replace(episode, step=replace(episode.step, obs=seen)), num_tasks)
         returns = discounted_return(episode.reward, self.inner.discount * episode.step.active)[0]
         by_task = returns.unflatten(0, (num_tasks, -1))  # [N, E]
-        advantage = whiten(by_task, torch.ones_like(by_task))
-        num_steps = len(episode.reward)
-        latent = episode.extras[LATENT][0].unflatten(0, (num_tasks, -1))
-        extras = {LATENT: latent.repeat(1, num_steps, 1), GAIN: advantage.repeat(1, num_steps)}
-        return replace(samples, extras=extras)
+        gain = whiten(by_task, torch.ones_like(by_task)).repeat(1, len(episode.reward))
+        return replace(samples, extras={GAIN: gain})
 
     def inner_loss(self, samples: Samples, parameters: Tensor) -> Tensor:
-        """REINFORCE on the latent variables of the episodes: loss of each task `[N]`."""
-        mean, log_std = self._omega(parameters).unsqueeze(1).chunk(2, -1)
-        log_density = DiagonalGaussian(mean, log_std).log_prob(samples.extras[LATENT])
-        return policy_gradient_loss(log_density, samples.extras[GAIN], samples.mask)
+        """Loss of each task `[N]` whose gradient is REINFORCE's, times sigma^2 for mu."""
+        mean, log_std = self._omega(parameters).unsqueeze(1).chunk(2, -1)  # [N, 1, Z]
+        noise = cast(Seen, samples.obs)[NOISE]
+        score = log_std.detach().exp() * noise * mean + (noise.square() - 1) * log_std
+        return -masked_mean(score.sum(-1) * samples.extras[GAIN], samples.mask, -1)
 
     def meta_step(self, sampler: Sampler, trial: Trial) -> Metrics:
         """Begin with the latent parameters that each task keeps."""
@@ -204,7 +202,10 @@ class MAESN(MAML):
         num = self.place.shape[1]
         table = unflatten(self.table, theta[num:])
         rows = self._rows(theta[:num], table["omega"], batch.index)
-        return rows, table["log_step_size"].exp() @ self.place.to(theta)
+        log_step_size = table["log_step_size"]
+        if not self.learn_step_size:
+            log_step_size = log_step_size.detach()
+        return rows, log_step_size.exp() @ self.place.to(theta)
 
     def meta_loss(
         self, points: Sequence[Tensor], new: Distribution, old: Distribution, batch: MetaBatch

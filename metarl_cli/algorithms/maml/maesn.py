@@ -11,10 +11,11 @@ of the episode. The outer loss depends on omega through z = mu + sigma * noise: 
 part of the observation. So all is MAML on a policy of (theta, omega) with step size 0 for theta.
 
 Differences from the paper:
-- The gradient of mu is multiplied by sigma^2, which makes it a natural gradient; it is the same where
-  adaptation begins, sigma = 1. With the plain one, 1 / sigma^2 as large, later steps overshoot.
-- Step sizes are learned in logarithms, and by default they are not learned (`learn_step_size`): they
-  grow until adapted latent variables lie far outside the prior, which then explores too little.
+- The gradient of mu is multiplied by sigma^2, a natural gradient; it is the same where adaptation
+  begins, at sigma = 1. With the plain one, 1 / sigma^2 as large, later steps overshoot. How the step
+  depends on sigma is left out of the outer gradient.
+- Step sizes are learned in logarithms, and by default not at all (`learn_step_size`): they grow
+  until adapted latent variables lie far outside the prior, which then explores too little.
 - Adaptation at meta-test takes as many steps as are asked for; the paper takes 100.
 - All else is our MAML, its differences included.
 """

@@ -12,7 +12,7 @@ part of the observation. So all is MAML on a policy of (theta, omega) with step 
 
 Differences from the paper:
 - The gradient of mu is multiplied by sigma^2, a natural gradient; it is the same where adaptation
-  begins, at sigma = 1. With the plain one, 1 / sigma^2 as large, later steps overshoot. How the step
+  begins, at sigma = 1. With the plain one, 1 / sigma^2 as large, later steps overshoot. How a step
   depends on sigma is left out of the outer gradient.
 - Step sizes are learned in logarithms, and by default not at all (`learn_step_size`): they grow
   until adapted latent variables lie far outside the prior, which then explores too little.

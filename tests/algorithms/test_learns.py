@@ -66,7 +66,7 @@ def test_maml_learns_to_be_changed_by_one_gradient_step() -> None:
     run = trained("maml", POINT, "algo.inner.step_size=0.5", iterations=60)
     before, after, *_ = shares(run, "stand_still", "oracle")
     assert before < 0.1  # three seeds: -.05 -.05 -.06, for it does not know the goal
-    assert after > 0.6  # .73 .74 .73
+    assert after > 0.6  # .71 .73 .70
 
 
 def test_policy_told_the_task_learns_to_use_it() -> None:

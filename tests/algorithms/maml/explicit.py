@@ -39,6 +39,7 @@ SETTINGS = {
     "context_dim": 2,
     "latent_dim": 2,
     "train_tasks": 6,
+    "learn_step_size": True,
     "curvature_weight": 0.5,
     "prior_precision": 0.1,
     "outer_step_size": 0.5,

@@ -16,9 +16,9 @@ from algorithms.maml.explicit import (
     every_space,
     gradient_of,
     in_double,
+    mean,
     policy_of,
     recorded,
-    reinforce,
     request_of,
     roughened,
     surrogate,
@@ -65,11 +65,9 @@ def rest_of(algorithm, rows):
 
 
 def test_step_on_one_sample_of_a_linear_gaussian_policy_by_hand():
-    """z = .3 + 2 * .7 = 1.7, so actions have mean (.5, -1) z = (.85, -1.7) and deviation .5.
+    """z = .3 + 2 * .7: the score of mu is .7 / 2, times sigma^2 1.4; of log sigma .49 - 1 = -.51.
 
-    Of the action (1, -1) the score of the mean is (a - mean) / .25 = (.6, 2.8), that of z
-    .6 * .5 - 2.8 = -2.5. The loss with advantage 2 has derivatives 5 by the latent mean and
-    5 * 2 * .7 = 7 by the logarithm of its deviation; step sizes are .1 and .01.
+    With gain 2 the loss has derivatives -2.8 and 1.02; step sizes are .1 and .01.
     """
     algorithm = construct(MAESN, tiny(), network=Recipe(NoTorso), latent_dim=1, initial_std=0.5)
     in_double(algorithm)
@@ -86,9 +84,10 @@ def test_step_on_one_sample_of_a_linear_gaussian_policy_by_hand():
     one = torch.ones(1, 1, dtype=torch.float64)
     seen = {"obs": torch.zeros(1, 1, 2).double(), "noise": 0.7 * one.unsqueeze(-1)}
     action = torch.tensor([[[1.0, -1.0]]], dtype=torch.float64)
-    after = algorithm.adapt_to(state, Samples(seen, action, 2 * one, one, one)).parameters
-    expected = torch.tensor([[0.3 - 0.5, 2.0]]).double()
-    expected[0, 1] = expected[0, 1].log() - 0.07
+    samples = Samples(seen, action, 5 * one, one, one, {"gain": 2 * one})
+    after = algorithm.adapt_to(state, samples).parameters
+    expected = torch.tensor([[0.3 + 0.28, 2.0]]).double()
+    expected[0, 1] = expected[0, 1].log() - 0.0102
     assert_close(omega_of(algorithm, after), expected, rtol=1e-6, atol=0)
     assert rest_of(algorithm, after).equal(rest_of(algorithm, state.parameters))
 
@@ -160,6 +159,18 @@ def test_adapt_changes_the_latent_variable_and_no_bit_of_the_policy(space):
     assert flatten_parameters(algorithm.policy).equal(start)
 
 
+def test_gain_is_the_standardised_return_of_the_episode_that_a_step_is_from():
+    sampler, algorithm = finite()
+    trial = sampler.begin(algorithm, sampler.sample_tasks())
+    episode, _ = sampler.run(algorithm, trial)
+    gain = algorithm.samples(episode, N).extras["gain"].unflatten(1, (4, 4))  # [N, T, E]
+    discount = 0.9 ** torch.arange(4.0).unsqueeze(1)
+    returns = (discount * episode.reward).sum(0).view(N, 4)
+    spread = returns.std(1, correction=0, keepdim=True)
+    expected = (returns - returns.mean(1, keepdim=True)) / spread
+    assert_close(gain, expected.unsqueeze(1).expand(N, 4, 4), rtol=1e-4, atol=1e-5)
+
+
 def split(algorithm, theta):
     """The policy's parameters, omega of all tasks and the logarithms of step sizes."""
     num = flatten_parameters(algorithm.policy).numel()
@@ -177,14 +188,15 @@ def loss_by_brute_force(algorithm, theta, batch):
     for n, i in enumerate(batch.index.tolist()):
 
         def inner(point, k, n=n):
-            samples = batch.support[k]
-            seen = policy_of(algorithm, policy, samples, n, **named(point))
-            return reinforce(seen, samples, n)
+            samples, (mean_, log_std_) = batch.support[k], point.chunk(2)
+            noise, gain = samples.obs["noise"][n], samples.extras["gain"][n]
+            score = log_std_.exp().detach() * noise * mean_ + (noise**2 - 1) * log_std_
+            return -mean(score.sum(-1) * gain, samples, n)
 
         point = walk(omega[i], len(batch.support), inner, step_size=log_step_size.exp())[-1]
         adapted = policy_of(algorithm, policy, batch.query, n, **named(point))
-        mean, log_std = omega[i].chunk(2)
-        divergence = (0.5 * ((2 * log_std).exp() + mean**2 - 1) - log_std).sum()
+        centre, log_std = omega[i].chunk(2)
+        divergence = (0.5 * ((2 * log_std).exp() + centre**2 - 1) - log_std).sum()
         total += surrogate(adapted, batch.query, n) + algorithm.kl_weight * divergence
     return total / N
 
@@ -205,6 +217,11 @@ def test_meta_gradient_equals_brute_force(space, steps, index):
     for ours, theirs in parts:
         assert_same(ours, theirs)
     assert split(algorithm, expected)[2].ne(0).all()
+
+
+def test_step_sizes_stay_unless_they_are_to_be_learned():
+    algorithm, batch = recorded(MAESN, learn_step_size=False)
+    assert split(algorithm, request_of(algorithm, batch)["gradient"])[2].eq(0).all()
 
 
 def test_only_the_latent_parameters_of_tasks_in_the_batch_have_a_gradient():

@@ -78,25 +78,39 @@ class ProMP(GradientAgent):
 
     def meta_update(self, batches: Sequence[Samples]) -> Metrics:
         """Several Adam steps on samples before each inner step and after the last."""
-        old = self._sampled_from(batches)
-        history = []
+        old, history = None, []
         for _ in range(self.epochs):
-            gradient, terms = self.meta_gradient(batches, old)
+            gradient, policies, terms = self.meta_gradient(batches, old)
+            old = old or [policy.detach() for policy in policies]
             theta = torch.cat([p.flatten() for p in self.policy.parameters()])
             history.append(terms | self.step.apply(theta.dot(gradient)))
+        assert old is not None
         entropy = float(old[-1].entropy().mean())
         return mean_terms(history, "promp") | {"policy/entropy": entropy}
 
     def meta_gradient(
-        self, batches: Sequence[Samples], old: Sequence[Distribution]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradient of the outer loss `[P]`, and its terms by name."""
+        self, batches: Sequence[Samples], old: Sequence[Distribution] | None
+    ) -> tuple[Tensor, list[Distribution], dict[str, Tensor]]:
+        """Differentiate the outer loss.
+
+        Args:
+            batches: samples before each inner step and after the last.
+            old: the policies that each of these is from; None: the present ones.
+
+        Returns:
+            The gradient `[P]`, the present policies in each batch, and the loss's terms by name.
+        """
         adaptation = self._adaptation(batches[:-1], old)
-        policies = [
-            self.distribution(point, samples.obs)
-            for point, samples in zip(adaptation.points, batches, strict=True)
-        ]
-        query, new = batches[-1], policies[-1]
+        *points, adapted = adaptation.points
+        *support, query = batches
+        with torch.set_grad_enabled(old is not None):  # else their divergence is at its minimum
+            policies = [
+                self.distribution(point, samples.obs)
+                for point, samples in zip(points, support, strict=True)
+            ]
+        new = self.distribution(adapted, query.obs)
+        policies.append(new)
+        old = old or [policy.detach() for policy in policies]
         policy_loss = clipped_surrogate_loss(
             new.log_prob(query.action),
             old[-1].log_prob(query.action),
@@ -112,35 +126,28 @@ class ProMP(GradientAgent):
         loss = policy_loss + self.kl_weight * inner_kl
         gradients = torch.autograd.grad(loss.sum(), adaptation.points, materialize_grads=True)
         terms = {"policy_loss": policy_loss, "inner_kl": inner_kl, "outer_kl": divergences[-1]}
-        return adaptation.pull_back(gradients) / self.num_tasks, terms
+        return adaptation.pull_back(gradients) / self.num_tasks, policies, terms
 
     def likelihood_ratio_loss(
-        self, samples: Samples, old: Distribution, parameters: Tensor
+        self, samples: Samples, old: Distribution | None, parameters: Tensor
     ) -> Tensor:
         """Loss of each task `[N]` in the inner loop.
 
         Its gradient is that of `inner_loss` where the samples are from, its Hessian is another.
         """
-        log_prob = self.distribution(parameters, samples.obs).log_prob(samples.action)
-        old_log_prob = old.log_prob(samples.action)
+        new = self.distribution(parameters, samples.obs)
+        log_prob = new.log_prob(samples.action)
+        old_log_prob = (old or new.detach()).log_prob(samples.action)
         return surrogate_loss(log_prob, old_log_prob, samples.advantage, samples.mask)
 
-    def _adaptation(self, support: Sequence[Samples], old: Sequence[Distribution]) -> Adaptation:
+    def _adaptation(
+        self, support: Sequence[Samples], old: Sequence[Distribution] | None
+    ) -> Adaptation:
         losses = [
-            functools.partial(self.likelihood_ratio_loss, samples, was)
-            for samples, was in zip(support, old, strict=False)
+            functools.partial(self.likelihood_ratio_loss, samples, old[k] if old else None)
+            for k, samples in enumerate(support)
         ]
         return Adaptation(self._start, flatten_parameters(self.policy), losses, differentiable=True)
 
     def _start(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         return theta.expand(self.num_tasks, -1), self.step_size().to(theta)
-
-    def _sampled_from(self, batches: Sequence[Samples]) -> list[Distribution]:
-        """The distributions that the actions of each batch were drawn from."""
-        losses = [functools.partial(self.inner_loss, samples) for samples in batches[:-1]]
-        theta = flatten_parameters(self.policy)
-        points = Adaptation(self._start, theta, losses, differentiable=False).points
-        return [
-            self.distribution(point, samples.obs).detach()
-            for point, samples in zip(points, batches, strict=True)
-        ]

@@ -108,7 +108,7 @@ def test_meta_gradient_equals_brute_force(space, steps, shift):
     algorithm, batches = recorded(ProMP, space, steps)
     points = sampled_from(algorithm, batches)
     moved(algorithm, shift)
-    gradient, terms = algorithm.meta_gradient(batches, distributions(algorithm, points, batches))
+    gradient, _, terms = algorithm.meta_gradient(batches, distributions(algorithm, points, batches))
     value, expected = gradient_of(
         lambda theta: loss_by_brute_force(algorithm, theta, batches, points),
         flatten_parameters(algorithm.policy),
@@ -147,7 +147,7 @@ def test_penalty_and_clip_matter_in_later_epochs(steps):
 def test_first_meta_gradient_credits_the_samples_before_adaptation_as_maml_does_not(steps):
     algorithm, batches = recorded(ProMP, steps=steps)
     old = distributions(algorithm, sampled_from(algorithm, batches), batches)
-    ours, _ = algorithm.meta_gradient(batches, old)
+    ours, _, _ = algorithm.meta_gradient(batches, old)
     batch = MetaBatch(batches[:-1], batches[-1], torch.full((N,), -1))
     maml = request_of(as_maml(algorithm), batch)["gradient"]
     assert (ours - maml).norm() > 0.01 * maml.norm()

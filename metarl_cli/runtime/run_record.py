@@ -92,9 +92,11 @@ class Identity:
         return f"{self.algo} on {self.env}"
 
     def published(self) -> dict[str, Any]:
-        """Return what others may know: all that is known but names in somebody's W&B account."""
+        """Return what others may know: not names in somebody's W&B account, nor his folders."""
         known = {key: x for key, x in asdict(self).items() if x is not None}
         known.pop("wandb_run_id", None)
+        if self.command is not None:
+            known["command"] = [x for x in self.command if not x.startswith("hydra.run.dir=")]
         return known
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ def test_facts_are_typed_and_unknown_ones_left_out(run: RunRecord) -> None:
     assert known.title == "maml on point_nav"
     assert run.fault is None
     assert "wandb_run_id" not in known.published() and "threads" not in known.published()
+    elsewhere = replace(known, command=["metarl", "train", "hydra.run.dir=/home/me/x", "seed=1"])
+    assert elsewhere.published()["command"] == ["metarl", "train", "seed=1"]
 
 
 def test_fact_of_the_wrong_type_is_unknown_and_a_fault(run: RunRecord) -> None:

@@ -63,7 +63,7 @@ def shares(run: Parts, floor: str, ceiling: str) -> list[float]:
 
 
 def test_maml_learns_to_be_changed_by_one_gradient_step() -> None:
-    run = trained("maml", POINT, "algo.inner.step_size=0.5", iterations=60)
+    run = trained("maml", POINT, "algo.inner={step_size: 0.5, gae_lambda: 1}", iterations=60)
     before, after, *_ = shares(run, "stand_still", "oracle")
     assert before < 0.1  # three seeds: -.05 -.05 -.06, for it does not know the goal
     assert after > 0.6  # .71 .73 .70
@@ -71,7 +71,8 @@ def test_maml_learns_to_be_changed_by_one_gradient_step() -> None:
 
 @pytest.mark.parametrize(("algo", "step_size"), [("promp", 0.5), ("cavia", 1.0)])
 def test_relatives_of_maml_learn_to_be_changed_by_a_few_steps(algo: str, step_size: float) -> None:
-    run = trained(algo, POINT, f"algo.inner.step_size={step_size}", iterations=60)
+    inner = f"algo.inner={{step_size: {step_size}, gae_lambda: 1}}"
+    run = trained(algo, POINT, inner, iterations=60)
     before, once, *_, thrice = shares(run, "stand_still", "oracle")
     assert before < 0.1  # three seeds: promp -.06 -.06 -.06; cavia -.06 -.07 -.06
     assert once > 0.55  # .66 .69 .68; .71 .73 .71

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.protocols import Algorithm, Split
+from metarl_cli.core.protocols import Algorithm, KeepsTasks, Split, require_dense_reward
 from metarl_cli.core.types import Trajectory
 from metarl_cli.envs.base.family import TaskFamily
 from metarl_cli.networks.recipe import Recipe
@@ -47,6 +47,15 @@ class Parts:
         return self._sampler(
             algo.num_tasks, algo.envs_per_task, self.cfg.seed, record_info=reads_info
         )
+
+    def require_trainable(self) -> None:
+        """Refuse by name, before anything is written, what the first iteration could not do."""
+        if getattr(self.algorithm, "dense_training", False):
+            require_dense_reward({f"info/{key}" for key in self.family.info_keys})
+        if isinstance(self.algorithm, KeepsTasks):
+            num = self.split.num_train
+            fresh = self.split.mode == "fresh"
+            self.algorithm.require_known(torch.full((1,), -1) if fresh else torch.arange(num))
 
     def test(
         self, split: Split, *, most_episodes: int | None = None, probe: bool = True

@@ -57,6 +57,7 @@ def run(cfg: DictConfig) -> int:
     chosen = (choices["env"], choices["algo"], choices.get("experiment"))
     run = Run(RunFolder(Path(hydra.output_dir)), cfg, *chosen)
     parts = assemble(cfg)
+    parts.require_trainable()
     with writing_into(run.folder.path):
         run.folder.path.mkdir(parents=True, exist_ok=True)
     run.folder.lock()

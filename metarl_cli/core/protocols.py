@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -139,11 +139,16 @@ def dense_reward(episode: Trajectory) -> Tensor:
     Raises:
         UserError: the environment tells none in its info.
     """
-    if DENSE not in episode.extras:
+    require_dense_reward(episode.extras)
+    return episode.extras[DENSE]
+
+
+def require_dense_reward(extras: Container[str]) -> None:
+    """Raise UserError unless the dense reward is among the names of an episode's extras."""
+    if DENSE not in extras:
         raise UserError(
             "algo.dense_training: this environment tells no dense reward beside its own"
         )
-    return episode.extras[DENSE]
 
 
 @runtime_checkable
@@ -189,6 +194,21 @@ class Algorithm(Agent, Protocol):
 
     def experience(self) -> Mapping[str, Experience]:
         """Name what is learned from again and again: replay, trials; often nothing."""
+
+
+@runtime_checkable
+class KeepsTasks(Protocol):
+    """What an agent offers that keeps something of its own for each training task."""
+
+    def require_known(self, index: Tensor) -> None:
+        """Refuse training tasks that it has no place for.
+
+        Args:
+            index: `[N]`, rows of the finite training set, -1 for tasks drawn fresh.
+
+        Raises:
+            UserError: there is no place for one of them.
+        """
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor, nn
 
+from metarl_cli.core.checks import require_positive
 from metarl_cli.functional.distributions import Categorical, DiagonalGaussian
 from metarl_cli.networks.mlp import initialised_linear
 
@@ -31,6 +32,7 @@ class GaussianHead(nn.Module):
         *,
         bounded_mean: bool = False,
     ) -> None:
+        require_positive(initial_std=initial_std)
         super().__init__()
         self.bounded_mean = bounded_mean
         self.mean = initialised_linear(in_dim, action_dim, gain)

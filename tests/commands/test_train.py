@@ -100,17 +100,22 @@ def test_number_out_of_range_is_one_line_and_leaves_no_folder(
             ["algo=maesn", "algo.train_tasks=1"],
             "algo.train_tasks: MAESN needs a finite training set",
         ),
+        (["algo=pearl", "env.tasks.mode=fresh"], "env.tasks.mode: this algorithm replays a finite"),
+        (["algo=pearl", "algo.train_tasks=1"], "algo.train_tasks: there are more training tasks"),
+        (["algo=pearl", "algo.dense_training=true"], "algo.dense_training: this environment tells"),
+        (["algo=maml", "algo.initial_std=0"], "initial_std: got 0, expected a number > 0"),
         (["algo=cavia", "network=gru"], "needs a feed-forward one, got memory"),
         (["algo=llama", "algo.prior_precision=0"], "prior_precision: got 0, expected a number > 0"),
         (["algo=reptile", "algo.outer_step_size=2"], "outer_step_size"),
         (["algo=promp", "algo.clip=-1"], "clip: got -1, expected a number > 0"),
     ],
 )
-def test_gradient_method_that_cannot_run_here_says_so_in_one_line(
-    train: Call, capsys: pytest.CaptureFixture, settings: list[str], line: str
+def test_method_that_cannot_run_here_says_so_in_one_line_and_leaves_no_folder(
+    train: Call, here: Path, capsys: pytest.CaptureFixture, settings: list[str], line: str
 ) -> None:
     assert train(*settings) == 2
     assert line in one_line(capsys)
+    assert list(here.iterdir()) == []
 
 
 def test_negative_learning_rate_is_one_line(train: Call, capsys: pytest.CaptureFixture) -> None:

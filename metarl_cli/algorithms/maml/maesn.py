@@ -179,10 +179,14 @@ class MAESN(MAML):
     def meta_step(self, sampler: Sampler, trial: Trial) -> Metrics:
         """Begin with the latent parameters that each task keeps."""
         index = trial.tasks.index
-        if not bool(((index >= 0) & (index < len(self.table.omega))).all()):
-            raise UserError("algo.train_tasks: MAESN needs a finite training set of this size")
+        self.require_known(index)
         parameters = self._rows(flatten_parameters(self.policy), self.table.omega.detach(), index)
         return super().meta_step(sampler, replace(trial, state=self.fast_weights(parameters)))
+
+    def require_known(self, index: Tensor) -> None:
+        """Refuse tasks `[N]` that have no row in the table."""
+        if not bool(((index >= 0) & (index < len(self.table.omega))).all()):
+            raise UserError("algo.train_tasks: MAESN needs a finite training set of this size")
 
     def step_size(self) -> Tensor:
         """What was learned, for omega; 0 of the policy."""

@@ -175,13 +175,17 @@ class PEARL:
             return metrics
         return metrics | self._learn()
 
+    def require_known(self, index: Tensor) -> None:
+        """Refuse tasks `[N]` that have no place in the replay."""
+        if (index < 0).any():
+            raise UserError("env.tasks.mode: this algorithm replays a finite set of training tasks")
+        if (index >= self.replay.num_tasks).any():
+            raise UserError("algo.train_tasks: there are more training tasks (env.tasks.num_train)")
+
     def _collect(self, sampler: Sampler) -> Metrics:
         """Algorithm 1, lines 4 to 9, in a batch of training tasks at once."""
         tasks, plan = sampler.sample_tasks(), self.collection
-        if (tasks.index < 0).any():
-            raise UserError("env.tasks.mode: this algorithm replays a finite set of training tasks")
-        if (tasks.index >= self.replay.num_tasks).any():
-            raise UserError("algo.train_tasks: there are more training tasks (env.tasks.num_train)")
+        self.require_known(tasks.index)
         self.context.begin_visit(tasks.index)
         trial = sampler.begin(self, tasks)
         returns: dict[str, list[Tensor]] = {"prior": [], "posterior": [], "extra": []}

@@ -104,6 +104,7 @@ def test_number_out_of_range_is_one_line_and_leaves_no_folder(
         (["algo=pearl", "algo.train_tasks=1"], "algo.train_tasks: there are more training tasks"),
         (["algo=pearl", "algo.dense_training=true"], "algo.dense_training: this environment tells"),
         (["algo=maml", "algo.initial_std=0"], "initial_std: got 0, expected a number > 0"),
+        (["algo=maesn", "algo.envs_per_task=1"], "envs_per_task: got 1, expected a number >= 2"),
         (["algo=cavia", "network=gru"], "needs a feed-forward one, got memory"),
         (["algo=llama", "algo.prior_precision=0"], "prior_precision: got 0, expected a number > 0"),
         (["algo=reptile", "algo.outer_step_size=2"], "outer_step_size"),

@@ -7,6 +7,7 @@ E[sum of log pi(a|s) before adaptation * return after it].
 Differences from the paper:
 - As in the code of ProMP's authors, who compare with it, the return is the mean reward after
   adaptation, standardised over all samples of the meta-batch, and the sum over samples their mean.
+  Theirs are the samples before the first step alone; here those before each step count alike.
 - All else is our MAML, its differences included.
 """
 

@@ -13,7 +13,10 @@ part of the observation. So all is MAML on a policy of (theta, omega) with step 
 Differences from the paper:
 - The gradient of mu is multiplied by sigma^2, a natural gradient; it is the same where adaptation
   begins, at sigma = 1. With the plain one, 1 / sigma^2 as large, later steps overshoot. How a step
-  depends on sigma is left out of the outer gradient.
+  depends on sigma is left out of the outer gradient. As the noise is held fixed, nothing else of a
+  step depends on omega: its Jacobian is the identity, and `first_order` makes no difference.
+- An episode that ends early weighs less in a step, by its share of the samples.
+- Returns are whitened over the episodes of a task: one alone (`envs_per_task=1`) teaches nothing.
 - Step sizes are learned in logarithms, and by default not at all (`learn_step_size`): they grow
   until adapted latent variables lie far outside the prior, which then explores too little.
 - Adaptation at meta-test takes as many steps as are asked for; the paper takes 100.
@@ -125,6 +128,7 @@ class MAESN(MAML):
         network: Network,
     ) -> None:
         require_at_least(1, latent_dim=latent_dim, train_tasks=train_tasks)
+        require_at_least(2, envs_per_task=envs_per_task)  # returns count beside each other
         require_not_negative(kl_weight=kl_weight)
         self.latent_dim = latent_dim
         super().__init__(

@@ -162,6 +162,10 @@ class GradientAgent(ABC):
         """Alpha, of all parameters `[]` or of each `[P]`."""
         return torch.tensor(self.inner.step_size)
 
+    def from_one_initialisation(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where each task begins `[N, P]`, all at theta, and alpha: for an `Adaptation`."""
+        return theta.expand(self.num_tasks, -1), self.step_size().to(theta)
+
     def collect(
         self, sampler: Sampler, trial: Trial, *, and_after: bool
     ) -> tuple[list[Samples], FastWeights, Metrics]:

@@ -7,6 +7,7 @@ context and MAESN's latent variables are special cases of MAML's step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from metarl_cli.core.checks import (
     require_at_least,
+    require_between,
     require_fraction,
     require_not_negative,
-    require_positive,
 )
 from metarl_cli.functional.trust_region import hessian_vector_product, jacobian_product
 
@@ -45,7 +46,7 @@ class InnerLoop:
 
     def __post_init__(self) -> None:
         require_at_least(1, steps=self.steps)
-        require_positive(step_size=self.step_size)
+        require_between(0, math.inf, step_size=self.step_size)
         require_not_negative(later_ratio=self.later_ratio)
         require_fraction(discount=self.discount, gae_lambda=self.gae_lambda)
 

@@ -131,7 +131,7 @@ class MAML(GradientAgent):
 
     def start(self, theta: Tensor, batch: MetaBatch) -> tuple[Tensor, Tensor]:
         """Return where each task begins `[N, P]` and alpha, as a differentiable function."""
-        return theta.expand(self.num_tasks, -1), self.step_size().to(theta)
+        return self.from_one_initialisation(theta)
 
     def meta_loss(
         self, points: Sequence[Tensor], new: Distribution, old: Distribution, batch: MetaBatch

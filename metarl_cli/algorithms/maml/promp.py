@@ -147,7 +147,5 @@ class ProMP(GradientAgent):
             functools.partial(self.likelihood_ratio_loss, samples, old[k] if old else None)
             for k, samples in enumerate(support)
         ]
-        return Adaptation(self._start, flatten_parameters(self.policy), losses, differentiable=True)
-
-    def _start(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        return theta.expand(self.num_tasks, -1), self.step_size().to(theta)
+        theta = flatten_parameters(self.policy)
+        return Adaptation(self.from_one_initialisation, theta, losses, differentiable=True)

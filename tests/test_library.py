@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import metarl_cli as metarl
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.types import Output, TimeStep, Trajectory
 from metarl_cli.core.version import VERSION
+from metarl_cli.runtime.evaluation import read_evaluation
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "outputs" / "reference" / "bernoulli_bandit-rl2"
@@ -61,10 +60,10 @@ def test_package_tells_its_version_and_what_it_offers() -> None:
 
 
 def test_loaded_agent_repeats_the_meta_test_of_its_run() -> None:
-    recorded = json.loads((RUN / "eval.json").read_text())
+    recorded = read_evaluation(RUN / "eval.json")
     agent = metarl.load(RUN, threads=1)
-    assert agent.env_steps == recorded["env_steps"]
-    assert [asdict(row) for row in metarl.evaluate(agent).episodes()] == recorded["episodes"]
+    assert agent.env_steps == recorded.env_steps
+    assert metarl.evaluate(agent).episodes() == recorded.episodes
 
 
 def test_loading_moves_no_random_stream_and_no_number_of_threads() -> None:

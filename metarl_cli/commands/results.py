@@ -37,13 +37,13 @@ def results_table(evaluation: Evaluation) -> Table:
     )
     digits = digits_of(episodes)
     info = [key for key in episodes[0].info if not key.startswith(NOT_SHOWN)]
-    successes = ("success", "online_success", "found")
-    shown = [name for name in successes if getattr(episodes[0], name) is not None]
-    for heading in ("adapted to", "online", "probe", *(n.replace("_", " ") for n in shown), *info):
+    has_success = episodes[0].success is not None
+    for heading in ("adapted to", "online", "probe", *(["success"] * has_success), *info):
         table.add_column(heading, justify="right")
     for row in _shown(episodes):
         cells = [f"{row.index}", *(_interval(x, digits) for x in (row.online, row.probe))]
-        cells += [f"{getattr(row, name):.0%}" for name in shown]
+        if has_success:
+            cells.append(f"{row.success:.0%}")
         table.add_row(*cells, *(f"{row.info[key]:.3f}" for key in info))
     return table
 

@@ -42,9 +42,9 @@ class EpisodeRow:
     online: Interval  # return of sampled actions, while the agent explores
     probe: Interval | None = None  # of greedy actions
     success: float | None = None  # share of probes, where the environment defines success
+    info: dict[str, float] = field(default_factory=dict)  # means per step
     online_success: float | None = None  # share of episodes of sampled actions
     found: float | None = None  # share of tasks in which one of these succeeded, or more
-    info: dict[str, float] = field(default_factory=dict)  # means per step
 
 
 @dataclass(frozen=True)

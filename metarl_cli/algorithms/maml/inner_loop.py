@@ -19,6 +19,7 @@ from metarl_cli.core.checks import (
     require_between,
     require_fraction,
     require_not_negative,
+    require_positive,
 )
 from metarl_cli.functional.trust_region import hessian_vector_product, jacobian_product
 
@@ -46,6 +47,7 @@ class InnerLoop:
 
     def __post_init__(self) -> None:
         require_at_least(1, steps=self.steps)
+        require_positive(step_size=self.step_size)
         require_between(0, math.inf, step_size=self.step_size)
         require_not_negative(later_ratio=self.later_ratio)
         require_fraction(discount=self.discount, gae_lambda=self.gae_lambda)

@@ -31,6 +31,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from metarl_cli.algorithms.maml.agent import FastWeights, Policy, Samples, per_sample
 from metarl_cli.algorithms.maml.inner_loop import InnerLoop
@@ -146,7 +147,8 @@ class MAESN(MAML):
         self.kl_weight, self.learn_step_size = kl_weight, learn_step_size
         self.table = LatentTable(train_tasks, latent_dim, inner.step_size)
         is_latent = named_entries(self.policy, *OMEGA)
-        self.place = torch.diag(is_latent)[is_latent.bool()]  # [2 Z, P], omega to parameters
+        places = functional.one_hot(is_latent.nonzero().flatten(), len(is_latent))
+        self.place = places.to(is_latent)  # [2 Z, P], omega to parameters
 
     def new_policy(self, spec: EnvSpec, network: Network, initial_std: float) -> Policy:
         """Return a policy with a latent variable."""
@@ -240,10 +242,9 @@ class MAESN(MAML):
         return shared + omega[index.to(omega.device)] @ place
 
     def _noise(self, state: FastWeights, step: TimeStep, *, explore: bool) -> Tensor:
-        shape = (len(step.first), self.latent_dim)
+        shape, was = (len(step.first), self.latent_dim), cast(LatentWeights, state).noise
         if not explore:
             return torch.zeros(shape, device=step.first.device)
-        was = getattr(state, NOISE)
         if was is None:
             return torch.randn(shape, device=step.first.device)
         if not step.first.any():

@@ -112,11 +112,7 @@ class EachTask:
 
     def samples(self, trials: Trajectory) -> Trajectory:
         """Arrange steps `[T, N * E, ...]` as samples `[N, T * E, ...]`."""
-
-        def by_task(x: Tensor) -> Tensor:
-            return x.unflatten(1, (self.num_tasks, -1)).transpose(0, 1).flatten(1, 2)
-
-        return tree.tree_map(by_task, trials)
+        return tree.by_task(trials, self.num_tasks)
 
     def in_time(self, x: Tensor, like: Tensor) -> Tensor:
         """Arrange numbers of samples `[N, T * E]` as `like` `[T, N * E]`."""

@@ -41,6 +41,13 @@ def concatenate(trees: Sequence[Tree], dim: int = 0) -> Tree:
     return tree_map(lambda *leaves: torch.cat(leaves, dim), *trees)
 
 
+def by_task(tree: Tree, num_tasks: int) -> Tree:
+    """Regroup steps `[T, N * E, ...]` as samples of each task `[N, T * E, ...]`, time first."""
+    return tree_map(
+        lambda leaf: leaf.unflatten(1, (num_tasks, -1)).transpose(0, 1).flatten(1, 2), tree
+    )
+
+
 def index(tree: Tree, item: Any) -> Tree:
     """Index every leaf: `leaf[item]`."""
     return tree_map(lambda leaf: leaf[item], tree)

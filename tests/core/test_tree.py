@@ -84,3 +84,10 @@ def test_plain_data_gets_its_structure_back_from_an_example():
 def test_plain_data_that_lacks_a_field_of_the_example_is_refused():
     with pytest.raises(KeyError, match="right"):
         tree.structured({"left": torch.zeros(2)}, pair(1.0))
+
+
+def test_steps_are_regrouped_by_task_time_first():
+    steps = torch.tensor([[[1.0], [2.0], [3.0], [4.0]], [[5.0], [6.0], [7.0], [8.0]]])  # [2, 4, 1]
+    grouped = tree.by_task({"x": steps}, num_tasks=2)["x"]  # two environments of each task
+    assert grouped.shape == (2, 4, 1)
+    assert grouped.squeeze(-1).tolist() == [[1, 2, 5, 6], [3, 4, 7, 8]]

@@ -26,7 +26,6 @@ from metarl_cli.core.protocols import (
     Stateful,
     Trial,
     dense_reward,
-    mean_returns,
 )
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import Distribution
@@ -186,15 +185,19 @@ class GradientAgent(ABC):
             if self.dense_training:
                 episode = replace(episode, reward=dense_reward(episode))
             batches.append(self.samples(episode, self.num_tasks))
-            returns.append(mean_returns(episode)["train/return_0"])
+            returns.append(float(episode.episode_return.mean()))
             if step < self.inner.steps:
                 trial = replace(trial, state=self.adapt_to(trial.state, batches[-1]))
         return batches, trial.state, {f"train/return_{k}": x for k, x in enumerate(returns)}
 
     def inner_loss(self, samples: Samples, parameters: Tensor) -> Tensor:
         """Loss of each task `[N]` that the inner loop descends, at parameters `[N, P]`."""
-        log_prob = self.distribution(parameters, samples.obs).log_prob(samples.action)
+        log_prob = self.log_prob(samples, parameters)
         return policy_gradient_loss(log_prob, samples.advantage, samples.mask)
+
+    def log_prob(self, samples: Samples, parameters: Tensor) -> Tensor:
+        """Log-probabilities `[N, M]` of the actions, at parameters `[N, P]`."""
+        return self.distribution(parameters, samples.obs).log_prob(samples.action)
 
     def distribution(self, parameters: Tensor, obs: Observation) -> Distribution:
         """Action distributions of each task's parameters `[N, P]` at its observations."""
@@ -206,11 +209,7 @@ class GradientAgent(ABC):
 
     def samples(self, episode: Trajectory, num_tasks: int) -> Samples:
         """Regroup by task and estimate advantages with a baseline fitted to this very batch."""
-
-        def by_task(x: Tensor) -> Tensor:  # [T, B, ...] -> [N, T * E, ...]
-            return x.unflatten(1, (num_tasks, -1)).transpose(0, 1).flatten(1, 2)
-
-        mask = by_task(episode.step.active)
+        mask = tree.by_task(episode.step.active, num_tasks)
         advantage, _, _ = baseline_advantage(
             self.policy.features(episode.step.obs),
             episode.reward,
@@ -220,9 +219,9 @@ class GradientAgent(ABC):
             gae_lambda=self.inner.gae_lambda,
         )
         return Samples(
-            obs=tree.tree_map(by_task, episode.step.obs),
-            action=by_task(episode.action),
-            advantage=whiten(by_task(advantage), mask),
+            obs=tree.by_task(episode.step.obs, num_tasks),
+            action=tree.by_task(episode.action, num_tasks),
+            advantage=whiten(tree.by_task(advantage, num_tasks), mask),
             mask=mask,
-            reward=by_task(episode.reward),
+            reward=tree.by_task(episode.reward, num_tasks),
         )

@@ -92,5 +92,4 @@ class CAVIA(MAML):
 
     def start(self, theta: Tensor, batch: MetaBatch) -> tuple[Tensor, Tensor]:
         """Every task begins with a context of zeros."""
-        shared, step_size = theta * (1 - self.is_context), self.step_size().to(theta)
-        return shared.expand(self.num_tasks, -1), step_size
+        return self.from_one_initialisation(theta * (1 - self.is_context))

@@ -33,15 +33,10 @@ class EMAML(MAML):
         """MAML's loss, minus log-probabilities before adaptation times the reward after it."""
         loss = super().meta_loss(points, new, old, batch)
         explored = [
-            self._log_prob(parameters, samples)
+            masked_mean(self.log_prob(samples, parameters), samples.mask, -1)
             for parameters, samples in zip(points[:-1], batch.support, strict=True)
         ]
         return loss - standardised_reward(batch.query) * torch.stack(explored).mean(0)
-
-    def _log_prob(self, parameters: Tensor, samples: Samples) -> Tensor:
-        """Mean log-probability of actions that were adapted to, `[N]`."""
-        log_prob = self.distribution(parameters, samples.obs).log_prob(samples.action)
-        return masked_mean(log_prob, samples.mask, -1)
 
 
 def standardised_reward(query: Samples) -> Tensor:

@@ -78,10 +78,10 @@ class ProMP(GradientAgent):
 
     def meta_update(self, batches: Sequence[Samples]) -> Metrics:
         """Several Adam steps on samples before each inner step and after the last."""
-        old, history = None, []
+        old: Sequence[Distribution] | None = None
+        history = []
         for _ in range(self.epochs):
-            gradient, policies, terms = self.meta_gradient(batches, old)
-            old = old or [policy.detach() for policy in policies]
+            gradient, old, terms = self.meta_gradient(batches, old)
             theta = torch.cat([p.flatten() for p in self.policy.parameters()])
             history.append(terms | self.step.apply(theta.dot(gradient)))
         assert old is not None
@@ -90,7 +90,7 @@ class ProMP(GradientAgent):
 
     def meta_gradient(
         self, batches: Sequence[Samples], old: Sequence[Distribution] | None
-    ) -> tuple[Tensor, list[Distribution], dict[str, Tensor]]:
+    ) -> tuple[Tensor, Sequence[Distribution], dict[str, Tensor]]:
         """Differentiate the outer loss.
 
         Args:
@@ -98,7 +98,7 @@ class ProMP(GradientAgent):
             old: the policies that each of these is from; None: the present ones.
 
         Returns:
-            The gradient `[P]`, the present policies in each batch, and the loss's terms by name.
+            The gradient `[P]`, the policies that the batches are from, and the loss's terms.
         """
         adaptation = self._adaptation(batches[:-1], old)
         *points, adapted = adaptation.points
@@ -126,7 +126,7 @@ class ProMP(GradientAgent):
         loss = policy_loss + self.kl_weight * inner_kl
         gradients = torch.autograd.grad(loss.sum(), adaptation.points, materialize_grads=True)
         terms = {"policy_loss": policy_loss, "inner_kl": inner_kl, "outer_kl": divergences[-1]}
-        return adaptation.pull_back(gradients) / self.num_tasks, policies, terms
+        return adaptation.pull_back(gradients) / self.num_tasks, old, terms
 
     def likelihood_ratio_loss(
         self, samples: Samples, old: Distribution | None, parameters: Tensor

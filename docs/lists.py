@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metarl_cli.commands.frozen import load_config
 from metarl_cli.commands.listing import description
+from metarl_cli.commands.parts.frozen import load_config
 from metarl_cli.config.build import flatten
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.reports.tables import reference_table

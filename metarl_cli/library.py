@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from metarl_cli.commands.assemble import Parts
-from metarl_cli.commands.frozen import load_agent, load_config
+from metarl_cli.commands.parts.assemble import Parts
+from metarl_cli.commands.parts.frozen import load_agent, load_config
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.config.make import env_settings

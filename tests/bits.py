@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.parts.assemble import assemble
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from metarl_cli.cli import COMMANDS, RESUME, Command, main, rewrite_run_settings
-from metarl_cli.commands.frozen import settings_of
+from metarl_cli.commands.parts.frozen import settings_of
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.runtime.runs import RunFolder

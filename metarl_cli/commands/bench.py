@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from metarl_cli.commands.assemble import Parts, assemble
-from metarl_cli.commands.bench_profile import describe, learning_times
+from metarl_cli.commands.parts.assemble import Parts, assemble
+from metarl_cli.commands.parts.bench_profile import describe, learning_times
 from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.envs.adapters.single import SingleEnv

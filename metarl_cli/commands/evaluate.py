@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.commands.beliefs import beliefs_of, draw, require_drawable
-from metarl_cli.commands.frozen import load_agent, settings_of
-from metarl_cli.commands.results import print_results
-from metarl_cli.commands.run_loggers import RunObjects, build_logger
+from metarl_cli.commands.parts.beliefs import beliefs_of, draw, require_drawable
+from metarl_cli.commands.parts.frozen import load_agent, settings_of
+from metarl_cli.commands.parts.results import print_results
+from metarl_cli.commands.parts.run_loggers import RunObjects, build_logger
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation

@@ -9,9 +9,9 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.commands.assemble import Parts
-from metarl_cli.commands.frozen import load_agent, settings_of
 from metarl_cli.commands.gallery import task_in_words as parameters_in_words
+from metarl_cli.commands.parts.assemble import Parts
+from metarl_cli.commands.parts.frozen import load_agent, settings_of
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.loggers.gif import write_gif
 from metarl_cli.reports.strip import StripRow, strip_figure

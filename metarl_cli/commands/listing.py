@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from metarl_cli.commands.env_facts import env_facts
+from metarl_cli.commands.parts.env_facts import env_facts
 from metarl_cli.config.build import build, flatten
 from metarl_cli.config.check import check, plugins_of
 from metarl_cli.config.compose import compose, options_of

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.commands.frozen import load_config
+from metarl_cli.commands.parts.frozen import load_config
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.files import read_regular, write_atomically, write_json
 from metarl_cli.reports.figures import run_figure

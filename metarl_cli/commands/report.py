@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from metarl_cli.commands.frozen import load_config
+from metarl_cli.commands.parts.frozen import load_config
 from metarl_cli.config.build import flatten
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.reports.adaptation import Line, adaptation_figure

@@ -13,10 +13,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.commands.assemble import Parts, assemble
-from metarl_cli.commands.frozen import load_best, load_checkpoint, restore, settings_of
-from metarl_cli.commands.results import print_results
-from metarl_cli.commands.run_loggers import LoggersOfRun, RunObjects, build_loggers
+from metarl_cli.commands.parts.assemble import Parts, assemble
+from metarl_cli.commands.parts.frozen import load_best, load_checkpoint, restore, settings_of
+from metarl_cli.commands.parts.results import print_results
+from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
 from metarl_cli.config.frozen import freeze
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically

@@ -17,7 +17,7 @@ import torch
 from gymnasium.spaces import Box
 from omegaconf import OmegaConf
 
-from metarl_cli.commands.assemble import build_network
+from metarl_cli.commands.parts.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.core import tree

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from metarl_cli.commands.assemble import Parts, assemble
+from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.config.compose import compose
 from metarl_cli.core.types import Output, TimeStep
 from metarl_cli.runtime.evaluator import meta_test

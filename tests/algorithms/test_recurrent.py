@@ -8,7 +8,7 @@ from helpers import run_trials, tiny_sampler
 from omegaconf import OmegaConf
 from torch.testing import assert_close
 
-from metarl_cli.commands.assemble import assemble, build_network
+from metarl_cli.commands.parts.assemble import assemble, build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.core import tree

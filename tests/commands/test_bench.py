@@ -3,7 +3,7 @@ import torch
 from gymnasium.spaces import Discrete
 
 from metarl_cli.commands.bench import PARTS, measure, run, stepping
-from metarl_cli.commands.bench_profile import describe, learning_times
+from metarl_cli.commands.parts.bench_profile import describe, learning_times
 from metarl_cli.config.compose import compose
 
 

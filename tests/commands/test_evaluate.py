@@ -18,8 +18,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from metarl_cli.cli import main
-from metarl_cli.commands.assemble import assemble
-from metarl_cli.commands.frozen import settings_of
+from metarl_cli.commands.parts.assemble import assemble
+from metarl_cli.commands.parts.frozen import settings_of
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.runtime import evaluation
 from metarl_cli.runtime.checkpoint import CheckpointStore

@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import TINY
 
-from metarl_cli.commands.assemble import Parts, assemble
+from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.loggers.jsonl import JsonlLogger, read_rows

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from metarl_cli.commands.results import print_results, results_table, verdict
+from metarl_cli.commands.parts.results import print_results, results_table, verdict
 from metarl_cli.core.types import Tasks
 from metarl_cli.runtime.evaluation import Interval, read_evaluation
 from metarl_cli.runtime.evaluator import MetaTest, meta_test, summary

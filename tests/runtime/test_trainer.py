@@ -13,8 +13,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from metarl_cli.commands.assemble import assemble
-from metarl_cli.commands.frozen import settings_of
+from metarl_cli.commands.parts.assemble import assemble
+from metarl_cli.commands.parts.frozen import settings_of
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import NonFiniteError, RunError
 from metarl_cli.core.paths import conf_dir

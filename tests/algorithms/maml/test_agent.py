@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from algorithms.maml.explicit import LR, SPACES, N, construct, tiny
 from metarl_cli.algorithms.maml.agent import Policy
 from metarl_cli.algorithms.maml.maml import MAML
-from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.parts.assemble import assemble
 from metarl_cli.config.compose import compose
 from metarl_cli.core import tree
 from metarl_cli.core.errors import UserError

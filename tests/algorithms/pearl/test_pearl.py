@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from metarl_cli.commands.assemble import assemble
+from metarl_cli.commands.parts.assemble import assemble
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import UserError
 

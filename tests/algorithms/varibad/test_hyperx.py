@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from metarl_cli.algorithms.varibad.belief import BELIEF
 from metarl_cli.algorithms.varibad.hyperx import belief_after
-from metarl_cli.commands.assemble import build_network
+from metarl_cli.commands.parts.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from metarl_cli.algorithms.varibad.belief import BELIEF
-from metarl_cli.commands.assemble import build_network
+from metarl_cli.commands.parts.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.core.protocols import InfersTask, PredictsReward

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 
 from metarl_cli.algorithms.varibad.task_inference import TaskDecoder
-from metarl_cli.commands.assemble import build_network
+from metarl_cli.commands.parts.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.core.types import EnvSpec

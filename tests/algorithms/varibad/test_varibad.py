@@ -10,7 +10,7 @@ from helpers import tiny_sampler
 from omegaconf import OmegaConf
 from torch.testing import assert_close
 
-from metarl_cli.commands.assemble import build_network
+from metarl_cli.commands.parts.assemble import build_network
 from metarl_cli.config.build import build
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from metarl_cli.commands.assemble import Parts, assemble
+from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.config.build import merge_overrides
 from metarl_cli.config.check import check
 from metarl_cli.config.frozen import read_frozen

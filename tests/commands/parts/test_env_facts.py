@@ -1,6 +1,6 @@
 import pytest
 
-from metarl_cli.commands.env_facts import env_facts
+from metarl_cli.commands.parts.env_facts import env_facts
 from metarl_cli.config.make import make_family
 
 

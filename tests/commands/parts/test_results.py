@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from metarl_cli.commands.results import results_table, verdict
+from metarl_cli.commands.parts.results import results_table, verdict
 from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation, Interval
 
 

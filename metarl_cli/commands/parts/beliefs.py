@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from torch import Tensor
 
-from metarl_cli.commands.assemble import Parts
+from metarl_cli.commands.parts.assemble import Parts
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.envs.base.hidden_goal import HiddenGoal, HidesGoal

@@ -38,6 +38,13 @@ class Course:
         running_s = time.monotonic() - self._started if self.process else 0.0
         return self._former_s + running_s
 
+    @property
+    def state(self) -> str:
+        """`waiting`, `running`, or how the job has ended."""
+        if self.outcome is not None:
+            return self.outcome.state
+        return "waiting" if self.process is None else "running"
+
     def start(self, limits: Limits, leash: int) -> None:
         """Begin another attempt; the job ends when nobody holds the other end of `leash`."""
         self.attempts += 1
@@ -98,7 +105,8 @@ class Course:
             return self.stopping
         if code in ASKED_TO_STOP:  # by somebody else, who means this one
             return "stopped"
-        again = code != WRONG_REQUEST and self.attempts <= limits.retries
+        hopeless = code == WRONG_REQUEST or (code > 0 and not self.job.can_continue)
+        again = not hopeless and self.attempts <= limits.retries
         return None if again else "failed"
 
     def _kill(self) -> None:

@@ -40,6 +40,11 @@ class Job:
         return self.folder.with_name(f"{self.folder.name}.log")
 
     @property
+    def can_continue(self) -> bool:
+        """Whether a further attempt goes on where the last one ended."""
+        return self.command == "train"
+
+    @property
     def record(self) -> RunRecord:
         """What the job has left in its folder so far."""
         return RunRecord(self.folder)
@@ -113,10 +118,10 @@ def command_line(job: Job, threads: int) -> tuple[list[str], int | None]:
     A run that has a checkpoint goes on, with the threads that it began with.
     """
     folder = as_value(str(job.folder))
-    if job.command == "train" and job.record.has_checkpoint:
+    if job.can_continue and job.record.has_checkpoint:
         return ["train", f"resume={folder}"], job.record.identity.threads
     own = [*job.arguments, f"hydra.run.dir={folder}"]
-    if job.command != "train" or _sets_threads(job.arguments):
+    if not job.can_continue or _sets_threads(job.arguments):
         return [job.command, *own], None
     return [job.command, *own, f"threads={threads}"], threads
 

@@ -72,7 +72,7 @@ class Pool:
             if other.job.folder == job.folder or other.job.number == job.number:
                 raise UserError(f"jobs {other.job.number} and {job.number} share {job.folder}")
         course = Course(job)
-        if job.command == "train" and is_finished(job):
+        if job.can_continue and is_finished(job):
             self._end(course, "skipped")
         else:
             self._waiting.append(course)

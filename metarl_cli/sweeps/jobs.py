@@ -105,8 +105,8 @@ def is_finished(job: Job) -> bool:
     if {"-m", "--multirun"} & set(command):  # of a whole sweep, by another launcher
         return finished
     own = _settings(job.arguments)
-    held = [word for word in _settings(command[2:]) if not _sets_threads([word]) or word in own]
-    own = [word for word in own if not _sets_threads([word]) or word in held]
+    held = [word for word in _settings(command[2:]) if not sets("threads", word) or word in own]
+    own = [word for word in own if not sets("threads", word) or word in held]
     if held != own:
         raise UserError(f"{job.folder} holds a run of other settings: {' '.join(command)}")
     return finished
@@ -119,11 +119,17 @@ def command_line(job: Job, threads: int) -> tuple[list[str], int | None]:
     """
     folder = as_value(str(job.folder))
     if job.can_continue and job.record.has_checkpoint:
-        return ["train", f"resume={folder}"], job.record.identity.threads
+        trusted = [word for word in job.arguments if sets("plugins", word)]  # must be said anew
+        return ["train", f"resume={folder}", *trusted], job.record.identity.threads
     own = [*job.arguments, f"hydra.run.dir={folder}"]
-    if not job.can_continue or _sets_threads(job.arguments):
+    if not job.can_continue or any(sets("threads", word) for word in job.arguments):
         return [job.command, *own], None
     return [job.command, *own, f"threads={threads}"], threads
+
+
+def sets(key: str, word: str) -> bool:
+    """Whether a word of a command line gives a value to a key at the root."""
+    return word.lstrip("+").startswith(f"{key}=")
 
 
 def as_value(text: str) -> str:
@@ -133,7 +139,3 @@ def as_value(text: str) -> str:
 
 def _settings(words: Iterable[str]) -> list[str]:
     return sorted(word for word in words if not word.startswith(("hydra.", "hydra/", "-")))
-
-
-def _sets_threads(words: Iterable[str]) -> bool:
-    return any(re.match(r"\+*threads=", word) for word in words)

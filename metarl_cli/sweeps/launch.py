@@ -17,7 +17,7 @@ from metarl_cli.config.schema import LocalPoolConfig
 from metarl_cli.core.errors import UserError
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.signals import Interruption, exit_code
-from metarl_cli.sweeps.jobs import Job, Limits, Outcome, as_value
+from metarl_cli.sweeps.jobs import Job, Limits, Outcome, as_value, sets
 from metarl_cli.sweeps.pool import run_jobs
 from metarl_cli.sweeps.summary import failures, settings_of, settings_table
 from metarl_cli.sweeps.table import SweepDisplay
@@ -64,10 +64,9 @@ class Sweep:
         HydraConfig.instance().set_config(cfg)  # for what the name of the folder refers to
         folder = self.folder / str(cfg.hydra.sweep.subdir)
         own = [*self._flags(), *self._words_for_hydra(), *words]
-        named = {word.lstrip("+").partition("=")[0] for word in words}
-        if command == "train" and "threads" not in named and cfg.get("threads"):
-            own.append(f"threads={cfg.threads}")  # of a preset: not for the pool to choose
-        if command == "eval" and "output" not in named:
+        if command == "train":
+            own += _of_presets(cfg, own)
+        if command == "eval" and not any(sets("output", word) for word in own):
             own.append(f"output={as_value(str(folder / 'eval.json'))}")
         return Job(number, tuple(own), folder, " ".join(label), command)
 
@@ -81,6 +80,16 @@ class Sweep:
     def _words_for_hydra(self) -> list[str]:
         words = [str(word) for word in self.config.hydra.overrides.hydra]
         return [w for w in words if not w.lstrip("+~").startswith((*FOR_THE_SWEEP, *OF_FOLDERS))]
+
+
+def _of_presets(cfg: DictConfig, words: Sequence[str]) -> list[str]:
+    """Return what a preset says and the pool must know: not to choose threads, whom to trust."""
+    found = []
+    for key in ("threads", "plugins"):
+        if (value := cfg.get(key)) and not any(sets(key, word) for word in words):
+            shown = f"[{','.join(value)}]" if key == "plugins" else value
+            found.append(f"{key}={shown}")
+    return found
 
 
 def labels_of(overrides: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

@@ -103,7 +103,7 @@ def reason(log: Path) -> str:
 def ending(outcome: Outcome) -> str:
     """Say how a job ended: `failed (exit code 1, 3 attempts)`."""
     state, code = outcome.state.replace("_", " "), outcome.exit_code
-    if code is None:
+    if not code:
         return state
     facts = [f"killed by signal {-code}" if code < 0 else f"exit code {code}"]
     facts += [f"{outcome.attempts} attempts"] * (outcome.attempts > 1)

@@ -37,17 +37,17 @@ class SweepTask:
     crashed: bool = False
 
     def __call__(self, cfg: DictConfig) -> None:
-        """Do a job; one that was stopped by a signal ends the sweep."""
+        """Do a job in this process."""
         self.crashed = True
         code = self.job(cfg)
         self.crashed = False
         self.note(code)
-        if code in STOPPED:
-            raise SystemExit(code)
 
     def note(self, code: int) -> None:
-        """Write down an exit code."""
+        """Write down an exit code; that of a job which a signal has stopped ends the sweep."""
         self.codes.append(code)
+        if code in STOPPED:
+            raise SystemExit(code)
 
 
 def run_hydra(

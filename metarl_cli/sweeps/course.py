@@ -27,6 +27,7 @@ class Course:
     attempts: int = 0
     process: subprocess.Popen | None = None
     outcome: Outcome | None = None
+    blocked: bool = False  # waits for another process that trains in its folder
     stopping: State | None = None  # how it will have ended, once it has left as it was asked to
     _former_s: float = 0.0  # seconds of earlier attempts
     _started: float = 0.0

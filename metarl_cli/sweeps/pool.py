@@ -112,7 +112,10 @@ class Pool:
         """Start waiting jobs in order; those in whose folder somebody still trains wait on."""
         free = self.limits.at_once - len(self.running)
         for course in list(self._waiting):
-            if free > 0 and not course.job.record.in_use:
+            if free <= 0:
+                return
+            course.blocked = course.job.record.in_use
+            if not course.blocked:
                 self._waiting.remove(course)
                 course.start(self.limits, self._leash)
                 free -= 1

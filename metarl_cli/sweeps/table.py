@@ -43,6 +43,7 @@ class SweepDisplay:
         self._live: Live | None = None
         self._progress: dict[int, Progress] = {}
         self._attempts: dict[int, int] = {}
+        self._blocked: set[int] = set()  # jobs of which this was told
         self._looked = self._told = time.monotonic()
 
     def __enter__(self) -> SweepDisplay:
@@ -66,6 +67,7 @@ class SweepDisplay:
         courses = list(pool.courses.values())
         for course in courses:
             self._tell_if_tried_again(course)
+            self._tell_if_blocked(course)
         for outcome in new:
             self._tell_end(outcome, courses)
         now = time.monotonic()
@@ -121,6 +123,11 @@ class SweepDisplay:
         if attempts > max(1, self._attempts.get(number, 1)):
             self._say(f"{_name(course)} is tried again (attempt {attempts})")
         self._attempts[number] = attempts
+
+    def _tell_if_blocked(self, course: Course) -> None:
+        if course.blocked and course.job.number not in self._blocked:
+            self._blocked.add(course.job.number)
+            self._say(f"{_name(course)} waits: another process is training in {course.job.folder}")
 
     def _tell_end(self, outcome: Outcome, courses: Sequence[Course]) -> None:
         """Without a table say it of every job, with one only of those that did not finish."""

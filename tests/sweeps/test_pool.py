@@ -14,6 +14,7 @@ from conftest import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run, mischief
 
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import usable_cores
+from metarl_cli.runtime.runs import RunFolder
 from metarl_cli.sweeps.jobs import Job, Limits, Outcome, as_value, command_line
 from metarl_cli.sweeps.pool import Pool, run_jobs
 
@@ -106,6 +107,19 @@ def test_two_jobs_cannot_share_a_folder() -> None:
             pool.submit(Job(1, (), Path("jobs/a")))
         finally:
             pool.stop_all()
+
+
+def test_job_waits_while_another_process_trains_in_its_folder(tmp_path: Path) -> None:
+    owner = RunFolder(tmp_path)
+    owner.lock()
+    with Pool(Limits(n_jobs=1)) as pool:
+        pool.submit(Job(0, ("env=nowhere",), tmp_path))
+        for _ in range(3):
+            assert pool.poll() == []
+        (course,) = pool.courses.values()
+        assert (course.state, course.blocked, course.attempts) == ("waiting", True, 0)
+        pool.stop(0)
+        assert [outcome.state for outcome in pool.poll()] == ["stopped"]
 
 
 def test_jobs_share_the_cores_unless_they_say_otherwise(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ metarl: meta-reinforcement learning from the command line
 
   metarl <command> --help      its groups and keys
   metarl <command> --cfg job   the configuration it would run with
-  metarl train -m seed=0,1,2   a sweep: every combination, one after the other
+  metarl train -m seed=0,1,2   a sweep: every combination, one per core at a time
   eval "$(metarl -sc install=bash)"   completion with TAB
 
 Exit codes: 0 done, 1 the run failed, 2 the request is wrong, 75 stopped and resumable, 130 Ctrl-C.

@@ -28,21 +28,24 @@ LAYERS = {
     "reports": 5,  # of runs, which they read through runtime/run_record.py
     "config": 6,
     "commands": 6,
+    "sweeps": 6,
     "testing": 6,
 }
 TOP_LAYER = 6  # cli.py
 FENCES = {
-    "hydra": ("config/", "cli.py", "commands/"),
-    "omegaconf": ("config/", "cli.py", "commands/", "testing/"),
+    "hydra": ("config/", "cli.py", "commands/", "sweeps/"),
+    "omegaconf": ("config/", "cli.py", "commands/", "sweeps/", "testing/"),
     "wandb": ("loggers/wandb.py",),
-    "rich": ("loggers/console.py", "commands/"),
+    "rich": ("loggers/console.py", "commands/", "sweeps/"),
     "mujoco": ("envs/",),
     "matplotlib": ("reports/",),
     "torch.distributed": ("core/distributed.py",),
 }
 # A name of ours in a string, as an entry point or a `_target_` is written
 NAME_OF_OURS = re.compile(r"metarl_cli(\.\w+)+(:\w+)?")
-NOT_IMPORTED = {"runtime/runs.py": {"metarl_cli.cli"}}  # looked for in the words of a command line
+NOT_IMPORTED = {  # looked for in the words of a command line
+    "runtime/runs.py": {"metarl_cli.cli", "metarl_cli.sweeps.job"}
+}
 MAX_FILES = 16  # Python files in a folder
 MAX_ROOMS = 12  # entries of envs/
 # Files of ours outside core/ that one must read to know a method; never to be raised.

@@ -38,6 +38,8 @@ def test_wheel_lists_and_composes_outside_the_checkout(tmp_path: Path) -> None:
     shown = call(metarl, "train", "env=point_nav", "--cfg", "job", cwd=tmp_path)
     assert "metarl_cli.envs.points.point.PointNav" in shown
     assert call(metarl, "--version", cwd=tmp_path).startswith("metarl ")
+    plugins = call(metarl, "train", "--info", "plugins", cwd=tmp_path)
+    assert "LocalPool" in plugins
     where = call(python, "-c", "import metarl_cli; print(metarl_cli.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(tmp_path)
     assert Path(where.strip()).with_name("py.typed").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hydra
@@ -14,10 +15,39 @@ from omegaconf import DictConfig
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import FAILURES, explain
 from metarl_cli.config.sources import our_sources
+from metarl_cli.config.sweep_folder import with_sweep_folder
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.paths import conf_dir
 
 STOPPED = (75, 130)  # left after a signal: the rest of a sweep must not start
+
+
+@dataclass
+class SweepTask:
+    """What Hydra calls for each job in this process, and where launchers report of other jobs.
+
+    Attributes:
+        job: does a job and returns its exit code.
+        codes: exit codes of the jobs so far, or of whole sweeps in other processes.
+        crashed: whether a job has ended in an error that it should have reported.
+    """
+
+    job: Callable[[DictConfig], int]
+    codes: list[int] = field(default_factory=list)
+    crashed: bool = False
+
+    def __call__(self, cfg: DictConfig) -> None:
+        """Do a job in this process."""
+        self.crashed = True
+        code = self.job(cfg)
+        self.crashed = False
+        self.note(code)
+
+    def note(self, code: int) -> None:
+        """Write down an exit code; that of a job which a signal has stopped ends the sweep."""
+        self.codes.append(code)
+        if code in STOPPED:
+            raise SystemExit(code)
 
 
 def run_hydra(
@@ -37,28 +67,18 @@ def run_hydra(
         command: gets the checked config and returns an exit code.
         report: tells the user about an error in one line and returns its exit code.
     """
-    codes: list[int] = []
-    crashed = False
-
-    def task(cfg: DictConfig) -> None:
-        nonlocal crashed
-        crashed = True
-        codes.append(_run_job(cfg, schema, command, report))
-        crashed = False
-        if codes[-1] in STOPPED:
-            raise SystemExit(codes[-1])
-
+    task = SweepTask(lambda cfg: _run_job(cfg, schema, command, report))
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.argv = ["metarl", *arguments]
+    sys.argv = ["metarl", *with_sweep_folder(config_name, arguments)]
     program = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
     try:
         with our_sources(config_name, arguments):
             program(task)()
     except FAILURES as error:
-        if crashed:  # inside the command, after its config was found right: a defect of ours
+        if task.crashed:  # inside the command, after its config was found right: a defect of ours
             raise
-        codes.append(report(UserError(explain(error, config_name, arguments))))
-    return max(codes, default=0)
+        task.note(report(UserError(explain(error, config_name, arguments))))
+    return max(task.codes, default=0)
 
 
 def _run_job(

@@ -142,5 +142,16 @@ class ReportConfig:
     to: str
 
 
+@dataclass
+class LocalPoolConfig:
+    """`hydra.launcher` of a sweep with `hydra/launcher=local_pool`."""
+
+    n_jobs: int = at_least(0)
+    threads: int = at_least(0)
+    retries: int = at_least(0)
+    grace_s: float = at_least(0)
+    time_limit_s: float | None = at_least(1, optional=True)
+
+
 # Sub-sections of open groups that other parts of the program read, not the class itself.
 SECTIONS: dict[str, type] = {"tasks": TasksConfig, "meta_test": MetaTestConfig}

@@ -1,7 +1,8 @@
-"""Where the project keeps what is not code."""
+"""Where the program finds itself: the folder of what is not code, and the cores it may use."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -10,3 +11,9 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: on Linux those that it was given."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -92,6 +92,35 @@ class JsonlLogger:
         return RunError(f"cannot write the record {self.path}: {error.strerror}")
 
 
+class RowFollower:
+    """Reads what a record has gained since the last look, for whoever watches a running process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._position = path, 0
+
+    def new_rows(self) -> list[Row]:
+        """Return the rows that were added; none as long as there is no record.
+
+        A resumed run cuts its record back and goes on: then all is read again if it has become
+        shorter, and what is no row, for the look fell into the middle of one, is passed over.
+        """
+        try:
+            with open_regular(self._path, most_bytes=MOST_BYTES) as file:
+                if os.fstat(file.fileno()).st_size < self._position:
+                    self._position = 0
+                file.seek(self._position)
+                data = file.read()
+        except UserError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._position += len(whole)
+        rows = []
+        for line in whole.splitlines():
+            with contextlib.suppress(UserError):
+                rows.append(_row(line, str(self._path)))
+        return rows
+
+
 def to_row(metrics: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Return a row of plain JSON values: arrays become lists, NaN and infinity None."""
     return {"env_steps": int(step)} | {key: _plain(value) for key, value in metrics.items()}

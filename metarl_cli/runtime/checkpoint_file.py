@@ -16,8 +16,8 @@ import torch
 
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import open_regular, writing_atomically
-from metarl_cli.runtime.checkpoint_schema import SCHEMA, to_present
-from metarl_cli.runtime.manifest import Manifest, read_manifest
+from metarl_cli.runtime.checkpoint_schema import to_present
+from metarl_cli.runtime.manifest import SCHEMA, Manifest, read_manifest
 
 
 def save_file(path: Path, state: Mapping[str, Any]) -> tuple[str, int]:

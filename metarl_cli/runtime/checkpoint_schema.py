@@ -9,7 +9,6 @@ import torch
 
 from metarl_cli.core.types import TimeStep
 
-SCHEMA = 2
 STATE_KEYS = {"learned", "experience", "sampler", "random", "progress", "record", "identity"}
 STEP = tuple(field.name for field in fields(TimeStep))
 EXPERIENCE = ("buffer", "replay", "context")  # so named while parts of both kinds stood together

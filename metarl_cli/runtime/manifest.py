@@ -9,8 +9,8 @@ from pathlib import Path
 
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import read_regular
-from metarl_cli.runtime.checkpoint_schema import SCHEMA
 
+SCHEMA = 2  # of the state in a checkpoint; older ones are brought into it by `checkpoint_schema`
 BEST = "best.json"  # a copy of the manifest of the best checkpoint
 OWN_NAME = re.compile(r"ckpt-\d{12,}\.pt")
 MOST_BYTES = 2**16

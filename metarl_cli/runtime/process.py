@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import random
 from typing import Any, cast
 
 import numpy as np
 import torch
+
+from metarl_cli.core.paths import usable_cores
 
 _MALLOPT = {-1: 2**31 - 1, -3: 2**30}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, malloc.h
 
@@ -19,8 +20,7 @@ def set_threads(threads: int) -> int:
 
     The count decides the order of floating-point sums: results are bit-exact only at one count.
     """
-    usable = getattr(os, "sched_getaffinity", None)  # Linux; elsewhere every core counts
-    count = threads or (len(usable(0)) if usable else os.cpu_count() or 1)
+    count = threads or usable_cores()
     torch.set_num_threads(count)
     return count
 

@@ -7,13 +7,14 @@ line. Who writes them is `runtime.runs.RunFolder`; what they are called stands h
 
 from __future__ import annotations
 
+import fcntl
 import json
 import typing
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,8 +23,11 @@ from metarl_cli.core.files import read_regular
 from metarl_cli.core.plain_yaml import read_plain_yaml
 from metarl_cli.core.typed import typed
 from metarl_cli.loggers.jsonl import Row, iterate_rows
-from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
+from metarl_cli.runtime.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from metarl_cli.runtime.checkpoint import CheckpointStore
 
 MOST_META_BYTES = 1_000_000
 
@@ -142,7 +146,26 @@ class RunRecord:
 
     def checkpoints(self) -> CheckpointStore:
         """Give access to the checkpoints: their manifests, the best and the newest one."""
+        from metarl_cli.runtime.checkpoint import CheckpointStore  # brings torch
+
         return CheckpointStore(self.files.checkpoints)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint, as far as manifests tell; opens none, needs no torch."""
+        return any(map(read_manifest, self.files.checkpoints.glob("ckpt-*.json")))
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a process is training in the folder in this moment."""
+        try:
+            with self.files.lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no lock: nobody has trained here yet
+            return False
+        return False
 
     @cached_property
     def _meta(self) -> tuple[Identity, str | None]:

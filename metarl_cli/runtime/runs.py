@@ -23,6 +23,7 @@ from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.run_record import MOST_META_BYTES, RunFiles
 
 PACKAGES = ("torch", "mujoco", "gymnasium", "numpy", "hydra-core", "wandb")
+PROGRAMS = ("metarl", "metarl_cli.cli", "metarl_cli.sweeps.job")  # that the command line names
 LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -98,7 +99,7 @@ def environment_facts() -> dict[str, Any]:
 def _command_line() -> list[str]:
     """What the user typed; `sys.argv` is rewritten on its way to Hydra."""
     words = sys.orig_argv
-    starts = [i for i, word in enumerate(words) if Path(word).name in ("metarl", "metarl_cli.cli")]
+    starts = [i for i, word in enumerate(words) if Path(word).name in PROGRAMS]
     return ["metarl", *words[starts[0] + 1 :]] if starts else list(sys.argv)
 
 

@@ -9,7 +9,8 @@ from metarl_cli.buffers.trials import TrialBuffer
 from metarl_cli.core import tree
 from metarl_cli.core.types import TimeStep
 from metarl_cli.networks.normalizer import Normalizer
-from metarl_cli.runtime.checkpoint_schema import SCHEMA, to_present
+from metarl_cli.runtime.checkpoint_schema import to_present
+from metarl_cli.runtime.manifest import SCHEMA
 
 REST = dict.fromkeys(("sampler", "random", "progress", "record", "identity"))
 

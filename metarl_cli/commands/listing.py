@@ -16,7 +16,8 @@ from rich.table import Table
 from metarl_cli.commands.parts.comments import header_of, keys_of
 from metarl_cli.commands.parts.env_facts import env_facts
 from metarl_cli.commands.parts.explanations import Setting, explain_settings
-from metarl_cli.commands.parts.pages import paragraph, settings_lines
+from metarl_cli.commands.parts.lines import paragraph
+from metarl_cli.commands.parts.pages import settings_lines
 from metarl_cli.config.build import build
 from metarl_cli.config.check import check, plugins_of
 from metarl_cli.config.compose import compose, files_of, options_of

@@ -65,6 +65,11 @@ class Part:
     place: str  # of its content in the whole, `algo.ppo`; empty for the root
     left_out: frozenset[str]  # its groups that give way to what the user typed
 
+    @property
+    def group(self) -> str:
+        """The group of which it is an option."""
+        return self.path.partition("/")[0]
+
 
 def files_of(config_name: str, overrides: Sequence[str] = ()) -> list[Part]:
     """Return the files that a configuration is composed of; the later ones win."""
@@ -134,30 +139,21 @@ def _unknown_key(wrong: str, config_name: str, overrides: Sequence[str]) -> str:
 def _part_of_others(group: str, config_name: str, overrides: Sequence[str]) -> str:
     """Say of a group that is no choice where what it holds can be set."""
     text = f"{group} cannot be chosen here: its options are parts that other configs include"
-    try:
-        parts = files_of(config_name, _group_choices(config_name, overrides))
-    except FAILURES:
-        parts = []
-    places = {part.place: part.path for part in parts if part.path.startswith(f"{group}/")}
+    choices = _group_choices(config_name, overrides)
+    keys = known_keys(config_name, choices)
+    included = {part.place for part in _files(config_name, choices) if part.group == group}
+    places = sorted(included or {key for key in keys if key.rpartition(".")[2] == group})
     if not places:
         return text
-    place, path = next(iter(places.items()))
-    keys = known_keys(config_name, _group_choices(config_name, overrides))
-    settings = [key for key in _scalars_of(path) if f"{place}.{key}" in keys]
-    example = f", for instance {place}.{settings[0]}" if settings else ""
-    return f"{text}; here {' and '.join(sorted(places))} can be set{example}"
+    example = next(key for key in sorted(keys) if key.startswith(f"{places[0]}."))
+    return f"{text}; {' and '.join(places)} can be set, for instance {example}"
 
 
-def _scalars_of(path: str) -> list[str]:
-    """Return the keys of a config that hold single values."""
-    file = conf_file(f"{path}.yaml")
-    content = OmegaConf.to_container(OmegaConf.load(file)) if file else {}
-    assert isinstance(content, dict)
-    return [
-        str(key)
-        for key, value in content.items()
-        if key != "_target_" and not isinstance(value, dict | list)
-    ]
+def _files(config_name: str, overrides: Sequence[str]) -> list[Part]:
+    try:
+        return files_of(config_name, overrides)
+    except FAILURES:
+        return []
 
 
 def known_keys(config_name: str, overrides: Sequence[str]) -> set[str]:

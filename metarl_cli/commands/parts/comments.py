@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -81,7 +82,7 @@ def _outermost(keys: list[_Key]) -> list[_Key]:
 
 
 def _spokesman(group: list[_Key]) -> _Key:
-    chain = all(b.path.startswith(f"{a.path}.") for a, b in zip(group, group[1:], strict=False))
+    chain = all(b.path.startswith(f"{a.path}.") for a, b in pairwise(group))
     return _Key(group[-1].path, group[0].line, group[0].column) if chain else group[0]
 
 

@@ -66,7 +66,9 @@ class _Correction:
         roots = {*ROOTS, *self._groups, self._run_key} - {""}
         items = [self._grouped(item) for item in _items(arguments, roots)]
         choices = [item for item in items if isinstance(item, str) and self._is_choice(item)]
-        resumes = any(isinstance(item, str) and item.startswith("resume=") for item in items)
+        resumes = "resume" in (
+            item.partition("=")[0] if isinstance(item, str) else item.key for item in items
+        )
         known = known_keys(self._config_name, choices)
         words = [self._named(item, known, checked=not resumes) for item in items]
         settings = [word for word in words if SETTING.match(word)]
@@ -92,7 +94,7 @@ class _Correction:
         return f"{names[0]}=[{option}]" if names[0] == "logger" else f"{names[0]}={option}"
 
     def _bare(self, word: str) -> str:
-        if self._run_key and (word in RUNS or Path(word).exists()):
+        if self._run_key and (self._changes_run or word in RUNS or Path(word).exists()):
             return typed(self._run_key, word)
         for group in (group for group in FIRST if group in self._groups):
             if (name := _option(group, word)) is not None:

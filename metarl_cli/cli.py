@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 
 from metarl_cli.config import schema
 from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split
+from metarl_cli.config.waiting import Waiting
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.version import VERSION
 from metarl_cli.core.words import one_line, suggest
@@ -29,6 +31,7 @@ class Command:
     config: str = ""
     schema: type | None = None
     changes_run: bool = False  # other keys than its own are settings of an earlier run
+    words: str = ""  # without a schema: what TAB offers
 
 
 COMMANDS = {
@@ -61,6 +64,8 @@ COMMANDS = {
     "list": Command(
         "metarl_cli.commands.listing:main",
         "show what there is           envs | algos | ... | runs | algo=NAME",
+        words="envs algos networks experiments budgets loggers runs "
+        "env= algo= network= experiment= budget= logger=",
     ),
     "report": Command(
         "metarl_cli.commands.report:run",
@@ -87,6 +92,7 @@ COMMANDS = {
     "completion": Command(
         "metarl_cli.commands.completion:main",
         "TAB completes commands, groups and keys: metarl completion install",
+        words="install uninstall show",
     ),
 }
 RESUME = Command(
@@ -205,14 +211,22 @@ def _run(name: str, arguments: list[str]) -> int:
         )
     if command.changes_run and not completing:
         settings = rewrite_run_settings(settings, [item.name for item in fields(command.schema)])
-    return _load("metarl_cli.config.run:run_hydra")(
-        command.config,
-        # argparse, below Hydra, wants all flags on one side of the settings
-        [*flags, *settings, *others],
-        schema=command.schema,
-        command=lambda cfg: _load(command.target)(cfg),
-        report=report,
-    )
+    waiting = Waiting("" if flags else f"metarl {name}: loading")
+    try:
+        return _load("metarl_cli.config.run:run_hydra")(
+            command.config,
+            # argparse, below Hydra, wants all flags on one side of the settings
+            [*flags, *settings, *others],
+            schema=command.schema,
+            command=waiting.until(functools.partial(_call, command.target)),
+            report=waiting.until(report),
+        )
+    finally:
+        waiting.end()
+
+
+def _call(target: str, *arguments: Any) -> int:
+    return _load(target)(*arguments)
 
 
 def _load(target: str) -> Callable[..., Any]:
@@ -246,11 +260,14 @@ def _complete(arguments: list[str]) -> int:
     if typed not in COMMANDS or (len(words) == 2 and not line.endswith(" ")):
         sys.stdout.write(" ".join(name for name in COMMANDS if name.startswith(typed)) + "\n")
         return 0
-    if COMMANDS[typed].schema is None:
+    last = "" if line.endswith(" ") else words[-1]
+    if COMMANDS[typed].schema is None and "=" not in last:
+        choices = [word for word in COMMANDS[typed].words.split() if word.startswith(last)]
+        sys.stdout.write(" ".join(choices) + "\n")
         return 0
     line = line.replace(f" {typed}", "", 1)
     os.environ.update(COMP_LINE=line, COMP_POINT=str(len(line)))
-    return _run(typed, arguments)
+    return _run(typed if COMMANDS[typed].schema else "train", arguments)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ OUTPUTS = Path("outputs")
 LITTLE_GIB = 1.0  # of free disk or memory
 LEAST_GIB = 0.05  # less disk does not hold a run
 SLOW_MB_S = 30.0
+UNKNOWN = "unknown whether it works; a busy machine answers late, too"
 PICTURES = "robots are drawn plainly, without MuJoCo's renderer"
 # Extra of the distribution -> its module and what is not there without it.
 EXTRAS = {
@@ -85,7 +86,7 @@ def _library(name: str, said: dict[str, object] | None, reason: str) -> Finding:
         threads = f", {said['threads']} threads" if "threads" in said else ""
         return Finding(name, "ok", f"{said['version']}{threads}")
     if not reason:
-        return Finding(name, "missing", _late(), "unknown whether it works")
+        return Finding(name, "missing", _late(), UNKNOWN)
     again = f"pip install --force-reinstall {name}"
     return Finding(name, "broken", f"cannot be used: {reason}", "metarl needs it", again)
 
@@ -119,7 +120,7 @@ def _opengl(outcomes: dict[str, tuple[dict[str, object] | None, str]]) -> Findin
     if works:
         return Finding("OpenGL", "ok", f"{', '.join(works)} (MUJOCO_GL chooses)")
     if all(not reason for _, reason in outcomes.values()):
-        return Finding("OpenGL", "missing", _late(), PICTURES)
+        return Finding("OpenGL", "missing", _late(), UNKNOWN)
     remedy = "apt-get install libegl1 libosmesa6"
     return Finding("OpenGL", "missing", "neither EGL, OSMesa nor GLFW works", PICTURES, remedy)
 

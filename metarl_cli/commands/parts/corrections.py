@@ -69,12 +69,21 @@ class _Correction:
         resumes = "resume" in (
             item.partition("=")[0] if isinstance(item, str) else item.key for item in items
         )
-        known = known_keys(self._config_name, choices)
+        known = known_keys(self._config_name, choices) | self._keys_of_any_run()
         words = [self._named(item, known, checked=not resumes) for item in items]
         settings = [word for word in words if SETTING.match(word)]
         if not self._changes_run and not resumes and not {"-m", "--multirun"} & {*words}:
             compose(self._config_name, settings)
         return words
+
+    def _keys_of_any_run(self) -> set[str]:
+        """Return what every earlier run has, whatever it trained."""
+        if not self._changes_run:
+            return set()
+        keys = known_keys("train", ())
+        return {
+            key for key in keys if key.startswith("env.tasks") or key[:4] not in ("env.", "algo")
+        }
 
     def _is_choice(self, word: str) -> bool:
         return word.partition("=")[0] in self._groups

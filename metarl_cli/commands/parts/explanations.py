@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from metarl_cli.commands.parts.comments import comments_of
 from metarl_cli.commands.parts.docstrings import documented
 from metarl_cli.config.compose import compose, files_of
-from metarl_cli.config.schema import SECTIONS
+from metarl_cli.config.schema import SECTIONS, TrainConfig
 from metarl_cli.core.plugins import conf_file
 
 WORD = re.compile(r"[^\W_]{3,}")
@@ -120,12 +120,5 @@ def _meanings(schema: type) -> dict[str, str]:
 
 def _meanings_of_section(name: str) -> dict[str, str]:
     """Return the explanations of a section that a dataclass of the schema describes."""
-    found = SECTIONS.get(name) or _sections_of_roots().get(name)
-    return _meanings(found) if found else {}
-
-
-def _sections_of_roots() -> dict[str, type]:
-    from metarl_cli.config.schema import TrainConfig
-
-    hints = typing.get_type_hints(TrainConfig)
-    return {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    found = SECTIONS.get(name) or typing.get_type_hints(TrainConfig).get(name)
+    return _meanings(found) if inspect.isclass(found) else {}

@@ -21,7 +21,7 @@ from pathlib import Path
 
 PATIENCE_S = 4.5  # for all trials together
 GIB = 2**30
-SPEED_BYTES = 16 * 2**20  # written to measure the disk
+SPEED_BYTES = 8 * 2**20  # written to measure the disk
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 BACKENDS = ("egl", "osmesa", "glfw")
 # Each prints one line of JSON.

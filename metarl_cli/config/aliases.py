@@ -120,7 +120,7 @@ NAMES = {
     ("meta_test.envs_per_task",): (
         "n_eval_episodes eval_episodes num_eval_episodes num_evals n_eval_envs"
     ),
-    ("seed",): "random_seed rng_seed seeds n_seeds num_seeds torch_seed",
+    ("seed",): "random_seed rng_seed torch_seed",
     ("threads",): (
         "num_threads n_threads n_jobs n_cpu num_cpus num_cpu cpus torch_threads nproc num_gpus"
     ),

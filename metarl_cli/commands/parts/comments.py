@@ -33,7 +33,7 @@ def comments_of(file: Path) -> dict[str, str]:
     """
     text = file.read_text(encoding="utf-8")
     keys, lines = _outermost(_all_keys(text)), text.splitlines()
-    ends = [key.line for key in keys[1:]] + [len(lines)]
+    ends = [*(key.line for key in keys[1:]), len(lines)][: len(keys)]
     found: dict[str, str] = {}
     above: list[str] = []
     for key, end in zip(keys, ends, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import functools
 import os
 import re
 import sys
@@ -14,6 +15,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from metarl_cli.config import schema
+from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split
+from metarl_cli.config.waiting import Waiting
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.version import VERSION
 from metarl_cli.core.words import one_line, suggest
@@ -28,6 +31,7 @@ class Command:
     config: str = ""
     schema: type | None = None
     changes_run: bool = False  # other keys than its own are settings of an earlier run
+    words: str = ""  # without a schema: what TAB offers
 
 
 COMMANDS = {
@@ -59,25 +63,36 @@ COMMANDS = {
     ),
     "list": Command(
         "metarl_cli.commands.listing:main",
-        "show what there is           envs | algos | networks | experiments | runs | env=NAME",
+        "show what there is           envs | algos | ... | runs | algo=NAME",
+        words="envs algos networks experiments budgets loggers runs "
+        "env= algo= network= experiment= budget= logger=",
     ),
     "report": Command(
         "metarl_cli.commands.report:run",
-        "several runs in one picture  runs=[RUN,RUN] to=outputs/report",
+        "several runs in one picture  runs=[RUN,RUN]",
         "report",
         schema.ReportConfig,
     ),
     "gallery": Command(
         "metarl_cli.commands.gallery:run",
-        "pictures of all environments to=outputs/gallery",
+        "pictures of environments     to=outputs/gallery",
         "gallery",
         schema.GalleryConfig,
     ),
     "publish": Command(
         "metarl_cli.commands.publish:run",
-        "small copy of a run          checkpoint=latest to=outputs/reference/NAME",
+        "small copy of a run          checkpoint=latest to=FOLDER",
         "publish",
         schema.PublishConfig,
+    ),
+    "doctor": Command(
+        "metarl_cli.commands.doctor:main",
+        "what works on this machine, and what is missing",
+    ),
+    "completion": Command(
+        "metarl_cli.commands.completion:main",
+        "TAB completes commands, groups and keys: metarl completion install",
+        words="install uninstall show",
     ),
 }
 RESUME = Command(
@@ -87,6 +102,19 @@ RESUME = Command(
     schema.ResumeConfig,
     changes_run=True,
 )
+# Commands of other programs, and what is typed here
+OTHERS_SAY = {
+    "resume": "train resume=latest",
+    "continue": "train resume=latest",
+    "test": "eval checkpoint=latest",
+    "evaluate": "eval checkpoint=latest",
+    "enjoy": "film checkpoint=latest",
+    "play": "film checkpoint=latest",
+    "plot": "report runs=[RUN,RUN]",
+    "sweep": "train -m seed=0,1,2",
+    "ls": "list",
+    "benchmark": "bench",
+}
 WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EISDIR)
 HELP = """\
 metarl: meta-reinforcement learning from the command line
@@ -95,12 +123,12 @@ metarl: meta-reinforcement learning from the command line
 
 {commands}
 
-  metarl <command> --help      its groups and keys
+  metarl <command> --help      its groups and settings, each explained
   metarl <command> --cfg job   the configuration it would run with
   metarl train -m seed=0,1,2   a sweep: every combination, one per core at a time
-  eval "$(metarl -sc install=bash)"   completion with TAB
 
-Exit codes: 0 done, 1 the run failed, 2 the request is wrong, 75 stopped and resumable, 130 Ctrl-C.
+Exit codes: 0 done, 1 the run failed, 2 the request is wrong,
+75 stopped and resumable, 130 Ctrl-C.
 METARL_DEBUG=1 shows where an error came from.
 """
 
@@ -151,28 +179,6 @@ def report(error: Exception) -> int:
     return 2 if wrong_request else 1
 
 
-def rewrite_run_settings(arguments: Sequence[str], own_keys: Sequence[str]) -> list[str]:
-    """Move settings of an earlier run under `overrides`: `seed=1` -> `++overrides.seed=1`.
-
-    Args:
-        arguments: flags and overrides as typed.
-        own_keys: root keys of the command itself; they stay, as do flags and `hydra.*`.
-    """
-    rewritten = []
-    for argument in arguments:
-        key = argument.partition("=")[0]
-        root = re.split(r"[./@]", key.lstrip("+~"))[0]
-        if argument.startswith("-") or root in own_keys or root == "hydra" or not key[:1].strip():
-            rewritten.append(argument)
-        elif key[0] in "+~":
-            raise UserError(
-                f"{argument}: a run's settings can change, not come or go; drop the {key[0]}"
-            )
-        else:
-            rewritten.append(f"++overrides.{argument}" if "=" in argument else argument)
-    return rewritten
-
-
 def _dispatch(arguments: list[str]) -> int:
     if any(flag in arguments for flag in ("-sc", "--shell-completion")):
         return _complete(arguments)
@@ -194,19 +200,33 @@ def _run(name: str, arguments: list[str]) -> int:
         command = RESUME
     if command.schema is None:
         return _load(command.target)(arguments)
-    # argparse, below Hydra, wants all flags on one side of the settings
-    arguments = sorted(arguments, key=lambda a: "=" in a and not a.startswith("-"))
     completing = "-sc" in arguments or "--shell-completion" in arguments
+    flags, settings, others = split(arguments)
+    if others and not completing:
+        correct = _load("metarl_cli.commands.parts.corrections:corrected")
+        raise UserError(correct(name, command.config, arguments))
+    if ASKING.intersection(flags):
+        return _load("metarl_cli.commands.help:show")(
+            command.config, settings, schema=command.schema, changes_run=command.changes_run
+        )
     if command.changes_run and not completing:
-        own_keys = [item.name for item in fields(command.schema)]
-        arguments = rewrite_run_settings(arguments, own_keys)
-    return _load("metarl_cli.config.run:run_hydra")(
-        command.config,
-        arguments,
-        schema=command.schema,
-        command=lambda cfg: _load(command.target)(cfg),
-        report=report,
-    )
+        settings = rewrite_run_settings(settings, [item.name for item in fields(command.schema)])
+    waiting = Waiting("" if flags else f"metarl {name}: loading")
+    try:
+        return _load("metarl_cli.config.run:run_hydra")(
+            command.config,
+            # argparse, below Hydra, wants all flags on one side of the settings
+            [*flags, *settings, *others],
+            schema=command.schema,
+            command=waiting.until(functools.partial(_call, command.target)),
+            report=waiting.until(report),
+        )
+    finally:
+        waiting.end()
+
+
+def _call(target: str, *arguments: Any) -> int:
+    return _load(target)(*arguments)
 
 
 def _load(target: str) -> Callable[..., Any]:
@@ -223,6 +243,8 @@ def _help() -> str:
 def _unknown_command(name: str) -> str:
     if "=" in name:
         return f"the first word must be a command, e.g. metarl train {name}"
+    if name in OTHERS_SAY:
+        return f"there is no command {name}; type: metarl {OTHERS_SAY[name]}"
     hint = suggest(name, COMMANDS) or f" There are {', '.join(COMMANDS)}."
     return f"there is no command {name}.{hint}"
 
@@ -238,11 +260,14 @@ def _complete(arguments: list[str]) -> int:
     if typed not in COMMANDS or (len(words) == 2 and not line.endswith(" ")):
         sys.stdout.write(" ".join(name for name in COMMANDS if name.startswith(typed)) + "\n")
         return 0
-    if COMMANDS[typed].schema is None:
+    last = "" if line.endswith(" ") else words[-1]
+    if COMMANDS[typed].schema is None and "=" not in last:
+        choices = [word for word in COMMANDS[typed].words.split() if word.startswith(last)]
+        sys.stdout.write(" ".join(choices) + "\n")
         return 0
     line = line.replace(f" {typed}", "", 1)
     os.environ.update(COMP_LINE=line, COMP_POINT=str(len(line)))
-    return _run(typed, arguments)
+    return _run(typed if COMMANDS[typed].schema else "train", arguments)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ def test_help_is_quick_and_imports_nothing_heavy(metarl: Run) -> None:
     done = metarl("--help", PYTHONPROFILEIMPORTTIME="1")
     elapsed_s = time.perf_counter() - start
     assert done.returncode == 0
-    for command in ("train", "eval", "film", "bench", "list"):
+    for command in ("train", "eval", "film", "bench", "list", "doctor", "completion"):
         assert f"\n  {command}" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not imported & {"torch", "wandb", "mujoco", "hydra", "numpy", "rich"}
     assert elapsed_s < 2.0  # 0.1 s on an idle machine
@@ -41,7 +42,10 @@ def test_help_offers_the_groups_that_can_be_chosen_and_shows_what_would_run(meta
     groups = [line.partition(":")[0] for line in shown.splitlines() if ": " in line]
     assert {"algo", "budget", "env", "logger", "network", "experiment/maml"} <= set(groups)
     assert not {"learner", "robot", "tasks"} & set(groups)
-    assert "\nbudget:\n  env_steps: 1\n" in shown
+    assert "  budget.env_steps=1 " in shown
+    assert "training stops after the iteration that" in shown
+    assert "alpha; the published checkpoint's" in shown  # a comment of the experiment's
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,16 @@ def test_help_offers_the_groups_that_can_be_chosen_and_shows_what_would_run(meta
         (["eval", "checkpoint=x", "+seed=1"], "drop the +"),
         (["list", "algoz"], "cannot list algoz. Did you mean algos?"),
         (["list", "env=pointnav"], "there is no env=pointnav. Did you mean point_nav?"),
+        (["list", "algo=MAML"], "there is no algo=MAML. Did you mean maml?"),
+        (["resume", "latest"], "type: metarl train resume=latest"),
+        (["eval", "latest"], "type: metarl eval checkpoint=latest"),
+        (["train", "--env", "nav2d", "--algo", "rl2"], "type: metarl train env=nav2d algo=rl2"),
+        (["train", "--package", "env=nav2d"], "--package takes a value, not env=nav2d"),
+        (["train", "--package", "env"], "add --cfg job"),
+        (["train", "--cfg"], "--cfg takes a value"),
+        (["doctor", "now"], "metarl doctor takes no now"),
+        (["completion", "instal"], "there is no instal. Did you mean install?"),
+        (["completion", "install", "tcsh"], "completion is for bash, zsh, fish"),
     ],
 )
 def test_wrong_word_is_one_line_and_exit_2(
@@ -141,6 +155,8 @@ def test_completion_offers_commands_and_options(metarl: Run) -> None:
 
     assert query("metarl tr") == ["train"]
     assert "env=point_nav" in query("metarl train env=poi")
+    assert query("metarl list al") == ["algos", "algo="]
+    assert query("metarl completion ") == ["install", "uninstall", "show"]
 
 
 def test_settings_of_an_earlier_run_are_told_from_the_commands_own() -> None:
@@ -185,6 +201,20 @@ def test_list_shows_every_group_and_an_environment(capsys: pytest.CaptureFixture
         assert text in shown
     assert "reward minus the distance" in shown  # of the class's docstring
     assert "stand_still -38.26; oracle -0.51" in shown
+
+
+def test_list_explains_what_an_option_sets(capsys: pytest.CaptureFixture) -> None:
+    assert main(["list", "algo=promp", "experiment=promp/point_nav", "logger=jsonl"]) == 0
+    shown = capsys.readouterr().out
+    assert "algo=promp: ProMP: likelihood-ratio inner step" in shown
+    assert "  algo.epochs=5 " in shown
+    assert "Adam steps per iteration, on all samples" in shown
+    preset = shown.partition("experiment=promp/point_nav: ProMP on MAML's 2D navigation\n")[2]
+    assert "  env=point_nav\n" in preset
+    assert "  algo.learning_rate=0.005 " in preset
+    assert "algo.num_tasks" not in preset  # is not changed by the preset
+    assert "logger.jsonl: " in preset
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_runs_are_listed_newest_first_with_their_last_evaluation(

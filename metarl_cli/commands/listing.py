@@ -13,11 +13,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from metarl_cli.commands.parts.comments import header_of, keys_of
 from metarl_cli.commands.parts.env_facts import env_facts
-from metarl_cli.config.build import build, flatten
+from metarl_cli.commands.parts.explanations import Setting, explain_settings
+from metarl_cli.commands.parts.lines import paragraph
+from metarl_cli.commands.parts.pages import settings_lines
+from metarl_cli.config.build import build
 from metarl_cli.config.check import check, plugins_of
-from metarl_cli.config.compose import compose, options_of
-from metarl_cli.config.schema import BenchConfig
+from metarl_cli.config.compose import compose, files_of, options_of
+from metarl_cli.config.schema import BenchConfig, TrainConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.plugins import conf_file
@@ -25,9 +29,17 @@ from metarl_cli.core.words import suggest
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import RunRecord
 
-GROUPS = {"envs": "env", "algos": "algo", "networks": "network", "experiments": "experiment"}
+GROUPS = {
+    "envs": "env",
+    "algos": "algo",
+    "networks": "network",
+    "experiments": "experiment",
+    "budgets": "budget",
+    "loggers": "logger",
+}
 RUNS = "runs"
 RUN_COLUMNS = ("run", "env", "algo", "seed", "status", "env_steps", "last_eval")
+OPTIONS = "env=<name>, algo=<name>, ..."
 OUTPUTS = Path("outputs")
 PLAIN_WIDTH = 200  # columns without a terminal
 
@@ -36,35 +48,31 @@ def main(arguments: Sequence[str]) -> int:
     """Print tables of environments, algorithms, networks, experiments and runs.
 
     Args:
-        arguments: any of the words above or `env=<name>`; none means all but the runs.
+        arguments: any of the words above, or an option with all it sets, such as `algo=maml`; none
+            means all but the runs.
     """
     console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
     for word in arguments or GROUPS:
         group, equals, name = word.partition("=")
         if word in ("-h", "--help"):
-            console.print(f"metarl list [{' | '.join([*GROUPS, RUNS])}] | env=<name>", markup=False)
+            console.print(f"metarl list [{' | '.join([*GROUPS, RUNS])}] | {OPTIONS}", markup=False)
         elif word == RUNS:
             console.print(_runs_table(OUTPUTS))
-        elif equals and group == "env":
-            _show_env(console, name)
+        elif equals and group in GROUPS.values():
+            _show_option(console, group, name)
         elif word in GROUPS:
             console.print(_options_table(word))
         else:
             words = [*GROUPS, RUNS]
-            hint = suggest(word, words) or f" There are {', '.join(words)} and env=<name>."
+            hint = suggest(word, words) or f" There are {', '.join(words)} and {OPTIONS}."
             raise UserError(f"cannot list {word}.{hint}")
     return 0
 
 
 def description(option: str) -> str:
-    """Return the comment header of a YAML such as `env/nav2d`, without `#` and package lines."""
-    path, lines = conf_file(f"{option}.yaml"), []
-    for line in path.read_text(encoding="utf-8").splitlines() if path else []:
-        if not line.startswith("#"):
-            break
-        if "@package" not in line:
-            lines.append(line.lstrip("# ").rstrip())
-    return "\n".join(lines)
+    """Return the comment header of a YAML such as `env/nav2d`."""
+    path = conf_file(f"{option}.yaml")
+    return header_of(path) if path else ""
 
 
 def _options_table(title: str) -> Table:
@@ -106,19 +114,49 @@ def _probe_curve(row: dict[str, Any]) -> str:
     return " > ".join(values)
 
 
-def _show_env(console: Console, name: str) -> None:
-    cfg = compose("bench", [f"env={name}"])
+def _show_option(console: Console, group: str, name: str) -> None:
+    """Print what an option is, what is known about it, and every key that it sets."""
+    override = f"{group}=[{name}]" if group == "logger" else f"{group}={name}"
+    settings = _settings_of(group, name, override)
+    lines = [paragraph(f"{group}={name}: {description(f'{group}/{name}')}", hanging=2)]
+    if group == "env":
+        _write(lines)
+        console.print(_facts_table(override))
+        lines = []
+    _write([*lines, *settings_lines(settings)])
+
+
+def _settings_of(group: str, name: str, override: str) -> list[Setting]:
+    """Return the settings below a group; of an experiment, those that it changes."""
+    settings = explain_settings("train", [override], schema=TrainConfig)
+    if group != "experiment":
+        return [item for item in settings if f"{item.key}.".startswith(f"{group}.")]
+    chosen = [
+        Setting(path.partition("/")[0], path.partition("/")[2], "")
+        for path in (part.path for part in files_of("train", [override]))
+        if path.partition("/")[0] in ("env", "algo", "network", "budget")
+    ]
+    files = [conf_file(f"{part.path}.yaml") for part in files_of("train", [override])]
+    changed = {
+        key for file in files if file and "experiment" in file.parts for key in keys_of(file)
+    }
+    return [*chosen, *(item for item in settings if item.key in changed and not item.is_group)]
+
+
+def _facts_table(override: str) -> Table:
+    """Return what is known of an environment beside its settings."""
+    cfg = compose("bench", [override])
     check(cfg, BenchConfig)
-    facts = env_facts(build(cfg.env), cfg.env.tasks)
-    table = _table(f"env={name}", "what", "value")
-    table.add_row("", escape(description(f"env/{name}")))
+    table = _table("", "what", "value")
     table.add_row("", escape(_summary(cfg.env)))
-    for what, value in facts.items():
+    for what, value in env_facts(build(cfg.env), cfg.env.tasks).items():
         table.add_row(what, escape(value))
-    for key, value in flatten(cfg.env).items():
-        if key != "_target_":
-            table.add_row(f"env.{key}", escape(str(value)))
-    console.print(table)
+    return table
+
+
+def _write(lines: Sequence[str]) -> None:
+    if lines:
+        sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _summary(node: DictConfig) -> str:

@@ -14,12 +14,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from metarl_cli.config.aliases import hint
 from metarl_cli.config.check import check, plugins_of
 from metarl_cli.config.compose import compose
 from metarl_cli.config.schema import SECTIONS, BenchConfig, EvalConfig, ResumeConfig, TrainConfig
 from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.words import one_line, suggest
+from metarl_cli.core.words import one_line
 
 __all__ = [
     "BenchConfig",
@@ -86,7 +87,7 @@ def _apply(merged: DictConfig, key: str, value: Any, known: dict[str, Any]) -> N
     parent, _, name = key.rpartition(".")
     holder = OmegaConf.select(merged, parent) if parent else merged
     if not isinstance(holder, DictConfig) or name not in holder:
-        raise UserError(f"unknown key {key} in this run's config.{suggest(key, known)}")
+        raise UserError(f"unknown key {key} in this run's config.{hint(key, known)}")
     old = holder[name]
     if isinstance(old, DictConfig) and not isinstance(value, dict):
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from metarl_cli.config.aliases import hint
 from metarl_cli.config.schema import SECTIONS, Node, TrainConfig
 from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.config.types import annotations_of, as_integer, describe, is_plain, matches
@@ -140,7 +141,7 @@ class _Checker:
             if key not in names:
                 options = [_join(prefix, name) for name in names]
                 wrong = _join(prefix, str(key))
-                raise UserError(f"unknown key {wrong}.{suggest(wrong, options)}")
+                raise UserError(f"unknown key {wrong}.{hint(wrong, options)}")
 
 
 def _required(parameter: inspect.Parameter) -> bool:

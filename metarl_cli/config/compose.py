@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from metarl_cli.config.sources import groups_of, our_sources
+from metarl_cli.config.aliases import hint
+from metarl_cli.config.sources import chosen_groups, giving_way, groups_of, our_sources
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import conf_dir
 from metarl_cli.core.plugins import conf_dirs, conf_file
@@ -52,6 +55,37 @@ def explain(error: BaseException, config_name: str, overrides: Sequence[str]) ->
     if "Ambiguous value for argument" in text:
         return f"several values need a sweep, add -m: {text.strip().splitlines()[0]}"
     return one_line(error).partition(" See https://")[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A YAML file that a configuration is composed of."""
+
+    path: str  # `learner/ppo`
+    place: str  # of its content in the whole, `algo.ppo`; empty for the root
+    left_out: frozenset[str]  # its groups that give way to what the user typed
+
+    @property
+    def group(self) -> str:
+        """The group of which it is an option."""
+        return self.path.partition("/")[0]
+
+
+def files_of(config_name: str, overrides: Sequence[str] = ()) -> list[Part]:
+    """Return the files that a configuration is composed of; the later ones win."""
+    with our_sources(config_name, overrides), _own_hydra():
+        loader: Any = GlobalHydra.instance().config_loader()
+        found = loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
+    chosen = chosen_groups(config_name, overrides)
+    return [
+        Part(
+            item.config_path,
+            item.package or "",
+            frozenset() if item.primary or item.package else giving_way(item.config_path, chosen),
+        )
+        for item in found
+        if item.config_path and not str(item.package).startswith("hydra")
+    ]
 
 
 def options_of(group: str) -> list[str]:
@@ -97,15 +131,39 @@ def _odd_choice(config_name: str, overrides: Sequence[str]) -> str:
 
 
 def _unknown_key(wrong: str, config_name: str, overrides: Sequence[str]) -> str:
-    options = {*_known_keys(config_name, overrides), *groups_of(config_name)} - {wrong}
     if any((conf / wrong).is_dir() for conf in conf_dirs()):
-        return f"{wrong} cannot be chosen here: its options are parts that other configs include"
-    return f"unknown key {wrong}.{suggest(wrong, options)}"
+        return _part_of_others(wrong, config_name, overrides)
+    return f"unknown key {wrong}.{hint(wrong, known_keys(config_name, overrides) - {wrong})}"
+
+
+def _part_of_others(group: str, config_name: str, overrides: Sequence[str]) -> str:
+    """Say of a group that is no choice where what it holds can be set."""
+    text = f"{group} cannot be chosen here: its options are parts that other configs include"
+    choices = _group_choices(config_name, overrides)
+    keys = known_keys(config_name, choices)
+    included = {part.place for part in _files(config_name, choices) if part.group == group}
+    places = sorted(included or {key for key in keys if key.rpartition(".")[2] == group})
+    if not places:
+        return text
+    example = next(key for key in sorted(keys) if key.startswith(f"{places[0]}."))
+    return f"{text}; {' and '.join(places)} can be set, for instance {example}"
+
+
+def _files(config_name: str, overrides: Sequence[str]) -> list[Part]:
+    try:
+        return files_of(config_name, overrides)
+    except FAILURES:
+        return []
+
+
+def known_keys(config_name: str, overrides: Sequence[str]) -> set[str]:
+    """Return all that can be set: dotted keys for the user's choices, and groups to choose from."""
+    return {*_known_keys(config_name, overrides), *groups_of(config_name)}
 
 
 def _known_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
     """Return all dotted keys of a config with the user's group choices, or of the default."""
-    for choices in (_group_choices(overrides), []):
+    for choices in (_group_choices(config_name, overrides), []):
         try:
             return _all_keys(OmegaConf.to_container(_compose(config_name, choices)))
         except FAILURES:
@@ -113,11 +171,12 @@ def _known_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
     return []
 
 
-def _group_choices(overrides: Sequence[str]) -> list[str]:
+def _group_choices(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that choose from a group an option that there is."""
     chosen = []
     for override in overrides:
         group, equals, option = override.lstrip("+").partition("=")
-        if equals and conf_file(f"{group}/{option}.yaml"):
+        if equals and group in groups_of(config_name) and conf_file(f"{group}/{option}.yaml"):
             chosen.append(override)
     return chosen
 

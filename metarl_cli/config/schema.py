@@ -22,7 +22,14 @@ def at_least(minimum: float, *, optional: bool = False) -> Any:
 
 @dataclass
 class BudgetConfig:
-    """How long a run lasts and how often periodic work is due, in environment steps."""
+    """How long a run lasts and how often periodic work is due, in environment steps.
+
+    Attributes:
+        env_steps: training stops after the iteration that reaches it.
+        eval_every: environment steps between evaluations on the validation tasks.
+        checkpoint_every: environment steps between checkpoints.
+        keep_checkpoints: the last K stay; the best is kept besides.
+    """
 
     env_steps: int = at_least(1)
     eval_every: int = at_least(1)
@@ -34,8 +41,11 @@ class BudgetConfig:
 class MetaTestConfig:
     """The meta-test protocol: episodes of adaptation K and environments per task E.
 
-    Checkpoints are chosen by the online return after `score_after` adaptations (K if that is
-    fewer), or by the mean of those after 1 to K.
+    Attributes:
+        episodes: adaptations K, each after an episode of every environment.
+        envs_per_task: environments per test task, all of which one adaptation sees.
+        score_after: checkpoints are chosen by the online return after so many adaptations (K if
+            that is fewer); null: by the mean of those after 1 to K.
     """
 
     episodes: int | None = at_least(0, optional=True)
@@ -45,7 +55,16 @@ class MetaTestConfig:
 
 @dataclass
 class TasksConfig:
-    """Training and held-out tasks of an environment; read by the sampler."""
+    """Training and held-out tasks of an environment; read by the sampler.
+
+    Attributes:
+        mode: "fresh": new training tasks all the time; "finite": a fixed set.
+        num_train: size of the training set if finite.
+        train_seed: draws the training set if finite.
+        num_test: number of test tasks.
+        test_seed: draws test and validation tasks.
+        num_validation: number of validation tasks; null: as many as for testing.
+    """
 
     mode: Literal["fresh", "finite"]
     num_train: int = at_least(1)

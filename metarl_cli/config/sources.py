@@ -55,8 +55,8 @@ class _Source(FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
         if result.header.get("package") == "_global_" and isinstance(result.config, DictConfig):
-            own = config_path.partition("/")[0]
-            for group in self._chosen & {str(key) for key in result.config} - {own}:
+            sections = {str(key) for key in result.config}
+            for group in giving_way(config_path, self._chosen) & sections:
                 del result.config[group]
         return result
 
@@ -76,15 +76,24 @@ def groups_of(config_name: str) -> frozenset[str]:
     return frozenset(key for item in choices for key in item if " " not in key)
 
 
+def chosen_groups(config_name: str, overrides: Sequence[str]) -> frozenset[str]:
+    """Return the groups that the user has chosen from."""
+    return groups_of(config_name) & {word.lstrip("+").partition("=")[0] for word in overrides}
+
+
+def giving_way(config_path: str, chosen: frozenset[str]) -> frozenset[str]:
+    """Return the groups that a config for the whole tree leaves to what the user has chosen."""
+    return chosen - {config_path.partition("/")[0]}
+
+
 @contextmanager
 def our_sources(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
     """Let Hydra read our way, in this block, for a primary config and what the user typed."""
-    choices = groups_of(config_name)
-    chosen = {override.lstrip("+").partition("=")[0] for override in overrides} & choices
+    choices, chosen = groups_of(config_name), chosen_groups(config_name, overrides)
     Plugins.instance().register(PluginFolders)  # and Hydra's own sources, once
     types: dict[str, Any] = SourcesRegistry.instance().types
     before = types[FileConfigSource.scheme()]
-    source = functools.partial(_Source, choices=choices, chosen=frozenset(chosen))
+    source = functools.partial(_Source, choices=choices, chosen=chosen)
     types[FileConfigSource.scheme()] = source
     try:
         yield

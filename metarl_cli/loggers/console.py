@@ -136,7 +136,8 @@ class ConsoleLogger:
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [
-            Text(f"{self._title}  {self._pace.describe()}", no_wrap=True, overflow="ellipsis"),
+            Text(self._title, no_wrap=True, overflow="ellipsis"),
+            Text(self._pace.describe(), no_wrap=True, overflow="ellipsis"),
             Padding(ProgressBar(total=max(self._pace.total_steps, 1), completed=self._pace.step)),
             two_columns(self._metrics),
         ]

@@ -74,7 +74,6 @@ class WandbLogger:
         self._timeouts_s = (init_timeout_s, finish_timeout_s)
         self._run: Any = None
         self._online = False
-        self._where = ""
         self._broken = False
         self._video_failed = False
         self._environment = contextlib.ExitStack()
@@ -117,7 +116,7 @@ class WandbLogger:
         """Ignore notices: they are for people."""
 
     def close(self, status: str) -> None:
-        """Finish the run within the time limit and say again where its data is."""
+        """Finish the run within the time limit."""
         if self._run is not None:
             if not self._broken:
                 self._guarded("close", lambda: self._before_finish(status))
@@ -147,8 +146,7 @@ class WandbLogger:
             )
         if self._run is None:
             self._run = self._init("offline")
-        self._where = self._describe(reason)
-        tell(self._where)
+        tell(self._describe(reason))
 
     def _try_online(self) -> str:
         """Return why the run cannot be online, or an empty string if it is."""
@@ -206,7 +204,6 @@ class WandbLogger:
         code = 0 if status == "finished" else 1
         error = call_within(limit_s, lambda: self._run.finish(exit_code=code))
         if error is None and not self._broken:
-            tell(self._where)
             return
         _end_service()
         if error is not None and not self._broken:

@@ -27,7 +27,7 @@ from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.run_record import RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts
-from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
+from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code, pass_on
 from metarl_cli.runtime.trainer import Budget, Trainer
 
 VALIDATION_EPISODES = 10  # adaptations at most while training; retraining takes a hundred
@@ -115,6 +115,8 @@ def _carry_out(run: Run, parts: Parts) -> int:
         _conclude(run, trainer, loggers, status)
     if status == FINISHED:
         print_results(evaluation, run.folder.files.evaluation)
+    elif interruption.signum is not None:
+        pass_on(interruption.signum)
     return code
 
 

@@ -14,7 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.parts.assemble import Parts, assemble
-from metarl_cli.commands.parts.frozen import load_best, load_checkpoint, restore, settings_of
+from metarl_cli.commands.parts.continuing import FINISHED, is_finished, take_up
+from metarl_cli.commands.parts.frozen import load_best, restore, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
 from metarl_cli.config.frozen import freeze
@@ -26,7 +27,7 @@ from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.run_record import RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts
-from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
+from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code, pass_on
 from metarl_cli.runtime.trainer import Budget, Trainer
 
 VALIDATION_EPISODES = 10  # adaptations at most while training; retraining takes a hundred
@@ -51,7 +52,7 @@ class Run:
 
 
 def run(cfg: DictConfig) -> int:
-    """Start a new run."""
+    """Start a new run, or go on with the one that a sweep or a batch system has begun."""
     hydra = HydraConfig.get().runtime
     choices = hydra.choices
     chosen = (choices["env"], choices["algo"], choices.get("experiment"))
@@ -61,9 +62,14 @@ def run(cfg: DictConfig) -> int:
     with writing_into(run.folder.path):
         run.folder.path.mkdir(parents=True, exist_ok=True)
     run.folder.lock()
-    if run.folder.store().manifests():
-        raise UserError(f"{run.folder.path} holds a run; continue it with resume={run.folder.path}")
-    _freeze(run)
+    if not run.folder.store().manifests():
+        _freeze(run)
+        return _carry_out(run, parts)
+    earlier = RunRecord(run.folder.path)
+    if is_finished(earlier, cfg):
+        tell(f"{run.folder.path} holds this run, finished: skipped")
+        return 0
+    run.state = take_up(parts.algorithm, earlier)
     return _carry_out(run, parts)
 
 
@@ -73,13 +79,10 @@ def resume(cfg: DictConfig) -> int:
     folder = RunFolder(record.folder)
     folder.lock()
     run_cfg = settings_of(record, cfg.overrides)
-    if fault := record.checkpoints().best_fault():
-        tell(f"{fault}; the scores of the checkpoints decide which is the best")
-    state, used = load_checkpoint(record, manifest)
     known = record.identity
-    run = Run(folder, run_cfg, str(known.env), str(known.algo), known.experiment, state)
+    run = Run(folder, run_cfg, str(known.env), str(known.algo), known.experiment)
     parts = assemble(run_cfg)
-    restore(parts.algorithm, state, str(record.files.checkpoints / used.file))
+    run.state = take_up(parts.algorithm, record, manifest)
     if cfg.overrides:
         _freeze(run)
     return _carry_out(run, parts)
@@ -104,14 +107,16 @@ def _carry_out(run: Run, parts: Parts) -> int:
             trainer.run(interruption)
             with interruption.interruptible():
                 evaluation = _final_test(run, parts, trainer, loggers)
-        status, code = "finished", 0
+        status, code = FINISHED, 0
     except Interrupted as interrupted:
         status, code = "interrupted", exit_code(interrupted.signum)
         logger.notice(f"{interrupted}; continue with: metarl train resume={run.folder.path}")
     finally:
         _conclude(run, trainer, loggers, status)
-    if status == "finished":
+    if status == FINISHED:
         print_results(evaluation, run.folder.files.evaluation)
+    elif interruption.signum is not None:
+        pass_on(interruption.signum)
     return code
 
 

@@ -24,6 +24,10 @@ from metarl_cli.core.words import one_line, suggest
 
 # Hydra lets a few raw errors through, e.g. TypeError for `env=[1,2]`.
 FAILURES = (HydraException, OmegaConfBaseException, ValueError, TypeError)
+EXTRAS = {
+    "hydra_submitit_launcher": "slurm",
+    "hydra_ray_launcher": "ray",
+}  # what only an extra brings
 UNKNOWN_OPTION = re.compile(r"Could not (?:find|load) '(?P<group>[^'/]*)/(?P<option>[^']*)'")
 UNKNOWN_KEY = re.compile(
     r"Could not override '([^']+)'|Key '([^']+)' is not in struct|Could not delete[^']*'([^']+)'"
@@ -42,6 +46,8 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
 def explain(error: BaseException, config_name: str, overrides: Sequence[str]) -> str:
     """Return one line about a failed composition, with the closest legal spelling."""
     text = str(error)
+    if missing := missing_extra(error):
+        return missing
     if found := UNKNOWN_OPTION.search(text):
         return _unknown_option(found["group"], found["option"])
     if found := UNKNOWN_KEY.search(text):
@@ -86,6 +92,16 @@ def files_of(config_name: str, overrides: Sequence[str] = ()) -> list[Part]:
         for item in found
         if item.config_path and not str(item.package).startswith("hydra")
     ]
+
+
+def missing_extra(error: BaseException) -> str | None:
+    """Return what to install if an error says that a launcher is missing, else None."""
+    missing = [extra for part, extra in EXTRAS.items() if part in str(error)]
+    return (
+        f"hydra/launcher={missing[0]} needs pip install 'metarl-cli[{missing[0]}]'"
+        if missing
+        else None
+    )
 
 
 def options_of(group: str) -> list[str]:

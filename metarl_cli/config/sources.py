@@ -95,6 +95,8 @@ def our_sources(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
     before = types[FileConfigSource.scheme()]
     source = functools.partial(_Source, choices=choices, chosen=chosen)
     types[FileConfigSource.scheme()] = source
+    # The process of a launcher registers Hydra's own anew, which means nothing if the names agree
+    types[FileConfigSource.scheme()].__name__ = FileConfigSource.__name__
     try:
         yield
     finally:

@@ -14,6 +14,11 @@ def conf_dir() -> Path:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use: on Linux those that it was given."""
+    """Return how many cores this process may use: on Linux those that it was given.
+
+    Of a job on Slurm no more than it asked for, which not every cluster enforces.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
+    asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(usable, int(asked)) if asked.isdecimal() and int(asked) else usable

@@ -34,6 +34,16 @@ def exit_code(signum: int) -> int:
     return 130 if signum == signal.SIGINT else EX_TEMPFAIL
 
 
+def pass_on(signum: int) -> None:
+    """Give a signal, once the work is safe, to whoever handles it outside of an `Interruption`.
+
+    A launcher may: submitit's asks the batch system for another try, and leaves the process.
+    """
+    handler = signal.getsignal(signum)
+    if callable(handler) and handler is not signal.default_int_handler:
+        handler(signum, None)
+
+
 class Interruption:
     """Context that turns signals into `Interrupted` at places of the caller's choice.
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code
+from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code, pass_on
 
 SCRIPT = """
 import os, sys, time
@@ -120,3 +120,19 @@ def test_outside_the_main_thread_it_does_nothing():
 def test_exit_codes():
     assert exit_code(signal.SIGINT) == 130
     assert exit_code(signal.SIGTERM) == exit_code(signal.SIGUSR2) == 75
+
+
+def test_signal_is_passed_on_to_who_handled_it_before_but_ctrl_c_is_not():
+    received = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: received.append(number))
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGUSR2)
+        assert received == []
+        assert interruption.signum == signal.SIGUSR2
+        pass_on(signal.SIGUSR2)
+        assert received == [signal.SIGUSR2]
+        pass_on(signal.SIGTERM)  # nobody's: the default is not to be had by a call
+        pass_on(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGUSR2, before)

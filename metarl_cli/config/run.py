@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,8 @@ def run_hydra(
     """
     task = SweepTask(lambda cfg: _run_job(cfg, schema, command, report))
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # Our hydra/launcher/ray.yaml has the name of its plugin's schema and is rightly checked by it
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/ray' is validated against")
     sys.argv = ["metarl", *with_sweep_folder(config_name, arguments)]
     program = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
     try:

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sweeping import Sweep, finish, require_as_whole
+from sweeping import WAIT_S, Sweep, finish, require_as_whole
 
+# Settings of Ray's: no files in the home folder, and time to start on a machine that is busy
+QUIET = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "120",
+}
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"]
 pytestmark = [
     pytest.mark.slow,
@@ -23,7 +29,7 @@ pytestmark = [
 def test_sweep_of_four_finishes_and_the_job_of_a_killed_worker_goes_on_in_its_folder(
     sweep_in: Callable[..., Sweep], whole: Sweep
 ) -> None:
-    sweep = sweep_in("ray", RAY_USAGE_STATS_ENABLED="0")
+    sweep = sweep_in("ray", **QUIET)
     process = sweep.start("seed=0,1,2,3", *RAY)
     sweep.wait_for_rows(0, 12)  # the first checkpoint has been written
     os.kill(holder_of(sweep.folder / "outputs/s0/.lock"), signal.SIGKILL)
@@ -33,9 +39,9 @@ def test_sweep_of_four_finishes_and_the_job_of_a_killed_worker_goes_on_in_its_fo
 
 
 def test_job_with_a_wrong_setting_gives_its_exit_code(sweep_in: Callable[..., Sweep]) -> None:
-    sweep = sweep_in("wrong", RAY_USAGE_STATS_ENABLED="0")
+    sweep = sweep_in("wrong", **QUIET)
     process = sweep.start("seed=0", "algo.inner.step_size=-1,0.1", "budget.env_steps=120", *RAY)
-    said, _ = process.communicate(timeout=900)
+    said, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 2, said
     assert "metarl: algo.inner: step_size: got -1" in said
     assert "Traceback" not in said

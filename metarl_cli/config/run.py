@@ -23,10 +23,7 @@ from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.paths import conf_dir
 
 STOPPED = (75, 130)  # left after a signal: the rest of a sweep must not start
-LAUNCHERS = (
-    "submitit",
-    "ray",
-)  # packages whose errors say that a cluster or a job on it has failed
+LAUNCHERS = ("submitit", "ray")  # packages whose errors say that a cluster or its job has failed
 
 
 class JobError(Exception):

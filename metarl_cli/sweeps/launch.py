@@ -148,9 +148,9 @@ def _sum_up(folder: Path, outcomes: Sequence[Outcome]) -> None:
     skipped = sum(outcome.state == "skipped" for outcome in outcomes)
     if skipped:
         tell(f"{skipped} of {len(outcomes)} jobs were finished before and are not run again;")
-        tell(f"  to do so, remove {folder} or choose another hydra.sweep.dir")
+        tell(f"to do so, remove {folder} or choose another hydra.sweep.dir")
     if lines := failures(outcomes):
         tell(f"{len(lines)} of {len(outcomes)} jobs are not finished:")
         for line in lines:
-            tell(f"  {line}")
+            tell(line)
         tell("the same command again runs only what is missing")

@@ -115,7 +115,7 @@ def _failure(outcome: Outcome) -> str:
     name = " ".join(filter(None, (f"#{job.number}", job.label)))
     text = f"{name}: {ending(outcome)}"
     text += f": {why.removeprefix('metarl: ')}" if why else ""
-    return f"{text}  see {outcome.log}" if outcome.attempts else text
+    return f"{text}; see {outcome.log}" if outcome.attempts else text
 
 
 def _evaluation(outcome: Outcome) -> Evaluation | None:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -25,6 +26,7 @@ from metarl_cli.sweeps.summary import ending, reason
 LOOK_S = 1.0  # between two looks into the folders of the runs
 HEARTBEAT_S = 60.0  # between two lines, without a terminal
 COLUMNS = ("job", "", "state", "steps", "", "steps/s", "last score", "left")
+NAME = 1  # the column of what the jobs are called
 ORDER = ("running", "failed", "out_of_time", "stopped", "waiting", "finished", "skipped")
 STYLES = {"running": "bold", "failed": "red", "out_of_time": "red", "finished": "green"}
 FRAME_LINES = 4  # of the terminal's height that jobs cannot have
@@ -83,7 +85,8 @@ class SweepDisplay:
         """Lay out the jobs, those that run first; at most as many as the terminal has room for."""
         table = Table(box=None, pad_edge=False, title=_counts(courses), title_justify="left")
         for index, heading in enumerate(COLUMNS):
-            table.add_column(heading, justify="left" if index in (1, 2) else "right", no_wrap=True)
+            side: Literal["left", "right"] = "left" if index in (NAME, NAME + 1) else "right"
+            table.add_column(heading, justify=side, no_wrap=index != NAME)  # names give way first
         shown = sorted(courses, key=lambda course: ORDER.index(course.state))
         room = max(1, self._console.height - FRAME_LINES)
         for course in shown[:room]:
@@ -108,7 +111,7 @@ class SweepDisplay:
         share = f"{100 * seen.steps / seen.total_steps:.0f} %" if seen.total_steps else ""
         texts = (
             str(course.job.number),
-            course.job.label,
+            _short(course.job.label),
             course.state.replace("_", " ") + (f" ({course.attempts})" * (course.attempts > 1)),
             f"{seen.steps:,}" if seen.steps else "",
             share if seen.steps else "",
@@ -116,7 +119,7 @@ class SweepDisplay:
             "" if seen.score is None else f"{seen.score:.4g}",
             clock(seen.seconds_left) if seen.seconds_left is not None and running else "",
         )
-        return [Text(text) for text in texts]
+        return [Text(text, no_wrap=True, overflow="ellipsis") for text in texts]
 
     def _tell_if_tried_again(self, course: Course) -> None:
         number, attempts = course.job.number, course.attempts
@@ -162,6 +165,12 @@ def _counts(courses: Sequence[Course]) -> str:
     """Return `2 running, 3 waiting, 1 failed, 14 finished`."""
     counts = Counter(course.state for course in courses)
     return ", ".join(f"{counts[s]} {s.replace('_', ' ')}" for s in ORDER if counts[s])
+
+
+def _short(label: str) -> str:
+    """Leave the groups out of the keys: `algo.inner.step_size=0.1` -> `step_size=0.1`."""
+    pairs = (word.partition("=") for word in label.split(" "))
+    return " ".join(key.rpartition(".")[2] + sign + value for key, sign, value in pairs)
 
 
 def _name(course: Course) -> str:

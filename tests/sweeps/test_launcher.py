@@ -63,7 +63,7 @@ def test_sweep_names_failures_and_the_same_command_runs_only_what_is_missing(sta
     out, err = (process := start(*words)).communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "1 of 2 jobs are not finished" in err
-    assert "#1 +env.mischief=fail-5-it: failed (exit code 1): RuntimeError: mischief  see" in err
+    assert "#1 +env.mischief=fail-5-it: failed (exit code 1): RuntimeError: mischief; see" in err
     assert "+env.mischief=none-0-it" in out
     assert "fail" not in out
     (sweep,) = Path("outputs/sweep").iterdir()

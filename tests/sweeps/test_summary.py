@@ -83,8 +83,8 @@ def test_failures_are_named_with_their_reason_and_their_log(tmp_path: Path) -> N
     killed = outcome(tmp_path, 0, "failed", -9, "seed=0")
     waited = Outcome(Job(2, (), tmp_path / "2"), "stopped", None, 0.0, 0, tmp_path / "2.log")
     assert failures([failed, killed, waited, outcome(tmp_path, 3)]) == [
-        f"#0 seed=0: failed (killed by signal 9, 2 attempts)  see {killed.log}",
-        f"#1 seed=1: failed (exit code 1, 2 attempts): RuntimeError: mischief  see {failed.log}",
+        f"#0 seed=0: failed (killed by signal 9, 2 attempts); see {killed.log}",
+        f"#1 seed=1: failed (exit code 1, 2 attempts): RuntimeError: mischief; see {failed.log}",
         "#2: stopped",
     ]
     assert reason(tmp_path / "missing.log") == ""

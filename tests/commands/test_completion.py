@@ -58,7 +58,7 @@ def test_bash_completes_commands_options_and_keys(home: Path, tmp_path: Path) ->
     )
     shown = done.stdout.splitlines()
     assert shown[:4] == ["[train ]", "[point_nav ]", "[algos][algo=]", "[budget.eval_every=]"]
-    assert shown[4] == "complete -o nospace -o default -F _metarl_completion metarl"
+    assert "-F _metarl_completion metarl" in shown[4]
     assert "=" in shown[5]  # other programs' completion is left as it was
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run
+from jobs_in_trouble import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run
 
 from metarl_cli.cli import main
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run, mischief
+from jobs_in_trouble import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run, mischief
 
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import usable_cores

@@ -176,7 +176,8 @@ def _conclude(run: Run, trainer: Trainer, loggers: LoggersOfRun, status: str) ->
     try:
         run.folder.update_meta(status=status, env_steps=steps, wall_s=wall_s)
     except RunError as error:
-        tell(str(error))
+        if status != "failed":
+            tell(str(error))
     with contextlib.suppress(RunError) if status == "failed" else contextlib.nullcontext():
         loggers.all.close(status)
 

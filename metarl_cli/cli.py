@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if not _load("metarl_cli.commands.parts.memory:says_out_of_memory")(error):
+        if not _load("metarl_cli.buffers.memory:says_out_of_memory")(error):
             raise
         return report(RunError(f"out of memory: {one_line(error)}"))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from omegaconf import DictConfig
 
-from metarl_cli.commands.parts.memory import (
+from metarl_cli.buffers.memory import (
     Ceiling,
     require_room_for_episodes,
     require_room_for_experience,

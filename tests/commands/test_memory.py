@@ -10,14 +10,14 @@ import pytest
 import torch
 from helpers import TINY
 
-from metarl_cli.cli import main
-from metarl_cli.commands.parts.memory import (
+from metarl_cli.buffers.memory import (
     Ceiling,
     available_bytes,
     says_out_of_memory,
     step_bytes,
     total_bytes,
 )
+from metarl_cli.cli import main
 from metarl_cli.core.errors import UserError
 from metarl_cli.testing.tiny import TinyFamily
 

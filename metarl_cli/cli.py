@@ -147,7 +147,9 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError as error:  # a reader that has left, a full disk
+        except BrokenPipeError:
+            pass  # the reader has left; what was done is done
+        except OSError as error:  # a full disk
             code = code or report(error)
     os._exit(code)
 
@@ -161,6 +163,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report(error)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if not _load("metarl_cli.buffers.memory:says_out_of_memory")(error):
+            raise
+        return report(RunError(f"out of memory: {one_line(error)}"))
 
 
 def report(error: Exception) -> int:

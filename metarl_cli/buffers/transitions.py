@@ -12,6 +12,8 @@ from torch import Tensor
 from metarl_cli.core.checks import require_positive
 from metarl_cli.core.undo import UndoLog
 
+FLOAT_BYTES = 4
+
 Transitions = dict[str, Tensor]  # by name, `[..., width]` each
 
 
@@ -62,7 +64,11 @@ class TaskReplay:
     @property
     def nbytes(self) -> int:
         """Memory of the transitions stored so far."""
-        return 4 * int(self.counts.sum()) * sum(self.widths.values())
+        return FLOAT_BYTES * int(self.counts.sum()) * sum(self.widths.values())
+
+    def full_bytes(self, step_bytes: int) -> int:
+        """Memory of all rings once they are full; what a transition has is known here."""
+        return FLOAT_BYTES * self.num_tasks * self.capacity * sum(self.widths.values())
 
     def keep_latest(self, task: int, num: int) -> None:
         """Forget all but the latest `num` transitions of a task."""

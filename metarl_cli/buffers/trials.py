@@ -68,6 +68,10 @@ class TrialBuffer(Generic[Tree]):
         rows = torch.randint(self.num, (num,))
         return tree.tree_map(lambda x: x[rows.to(x.device)].transpose(0, 1), self._stored)
 
+    def full_bytes(self, step_bytes: int) -> int:
+        """Memory of so many trials, if a step of one takes `step_bytes`."""
+        return step_bytes * self.capacity * self.length
+
     def mark(self) -> None:
         """Note where the ring stands."""
         self._undo.clear()

@@ -40,7 +40,7 @@ SYNC_ENVS = 256  # most environments of SyncVectorEnv: its rate does not grow wi
 GRADIENT_STEPS = "/gradient_steps"  # ends the metric in which a learner counts an iteration's
 # All that happens from one row of the record to the next, see `Trainer.advance`
 PARTS = ("simulate", "act", "learn", "boundary", "check", "log")
-NEVER = 10**18  # environment steps
+NEVER = 10**18  # environment steps, minutes
 NUM_ACTIONS = 16  # random actions prepared beforehand and reused in turn
 
 
@@ -180,7 +180,7 @@ def _trainer(parts: Parts, sampler: Sampler, folder: Path) -> Trainer:
         logger=record,
         record_position=record.position,
         store=CheckpointStore(RunFiles(folder).checkpoints),
-        budget=Budget(NEVER, NEVER, NEVER, keep_checkpoints=1),
+        budget=Budget(NEVER, NEVER, NEVER, keep_checkpoints=1, checkpoint_minutes=NEVER),
         identity={},
         progress=Progress(next_eval=NEVER, next_checkpoint=NEVER),
     )

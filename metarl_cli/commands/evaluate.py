@@ -63,6 +63,7 @@ def run(cfg: DictConfig) -> int:
     if beliefs:
         folder = path.parent / "beliefs"
         draw(beliefs, folder, cfg.draw_beliefs, title=identity.title, parts=parts)
+    evaluation.require_stable()
     return _judge(cfg, evaluation.last)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig
-from rich.console import Console
 
 from metarl_cli.commands.gallery import task_in_words as parameters_in_words
 from metarl_cli.commands.parts.assemble import Parts
 from metarl_cli.commands.parts.frozen import load_agent, settings_of
 from metarl_cli.core.errors import UserError, writing_into
+from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.loggers.gif import write_gif
 from metarl_cli.reports.strip import StripRow, strip_figure
 from metarl_cli.runtime.evaluation import task_in_words
@@ -37,7 +37,7 @@ def run(cfg: DictConfig) -> int:
     to = Path(cfg.output) if cfg.output else new_folder("film", trained.folder.resolve().name)
     _write(episodes, to, strip_frames=cfg.frames, title=title)
     returns = " > ".join(f"{episode.total_reward:.2f}" for episode in episodes)
-    console = Console()
+    console = LastingConsole()
     console.print(f"{title}. Return by episode: {returns}.", soft_wrap=True)
     console.print(f"film.gif and strip.png in {to}", style="dim", soft_wrap=True)
     return 0

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig
-from rich.console import Console
 
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.make import make_family
 from metarl_cli.core.errors import writing_into
+from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.gallery import Picture, gallery_figure
 
 COLUMNS = 4  # pictures per row: so many tasks of each environment,
@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> int:
         pictures = [picture for name in names for picture in _pictures(name, each)]
         path = folder / f"{family}.png"
         gallery_figure(pictures, path, columns=COLUMNS)
-        Console().print(f"{path}: {', '.join(names)}", soft_wrap=True)
+        LastingConsole().print(f"{path}: {', '.join(names)}", soft_wrap=True)
     return 0
 
 

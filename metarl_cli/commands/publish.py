@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from metarl_cli.commands.parts.frozen import load_config
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.files import read_regular, write_atomically, write_json
+from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.figures import run_figure
 from metarl_cli.reports.tables import reference_table
 from metarl_cli.reports.thin import thin
@@ -31,7 +34,7 @@ def run(cfg: DictConfig) -> int:
     """Copy config, thinned record, eval.json and the checkpoint it measured; draw the curves."""
     if cfg.checkpoint is None:
         published = sorted(find_runs(REFERENCE), key=lambda run: run.folder)
-        Console(soft_wrap=True, markup=False).print(reference_table(published))
+        LastingConsole(soft_wrap=True, markup=False).print(reference_table(published))
         return 0
     run, _ = find_checkpoint(cfg.checkpoint)
     known = run.identity
@@ -42,7 +45,7 @@ def run(cfg: DictConfig) -> int:
         raise UserError(f"{run.folder} has no metrics.jsonl: it was trained without logger=jsonl")
     target = Path(cfg.to or REFERENCE / f"{known.env}-{known.algo}")
     _copy(run, target)
-    Console().print(f"published {run.folder} in {target}", soft_wrap=True)
+    LastingConsole().print(f"published {run.folder} in {target}", soft_wrap=True)
     return 0
 
 
@@ -55,16 +58,26 @@ def _copy(run: RunRecord, target: Path) -> None:
     load_config(run)  # or it could not be tested again
     config = read_regular(run.files.config, most_bytes=MOST_CONFIG_BYTES)
     copy = RunFiles(target)
-    with writing_into(target):
-        target.mkdir(parents=True)
+    with writing_into(target), _whole_or_nothing(target):
         write_atomically(copy.config, config)
         write_atomically(copy.record, "".join(json.dumps(row) + "\n" for row in rows).encode())
-    evaluation.write(copy.evaluation)
-    write_json(copy.meta, run.identity.published())
-    CheckpointStore(copy.checkpoints).save(
-        state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score
-    )
-    run_figure(rows, evaluation, target / "curves.png")
+        evaluation.write(copy.evaluation)
+        write_json(copy.meta, run.identity.published())
+        CheckpointStore(copy.checkpoints).save(
+            state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score
+        )
+        run_figure(rows, evaluation, target / "curves.png")
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(target: Path) -> Iterator[None]:
+    """Make a folder, and remove it again if it cannot be filled."""
+    target.mkdir(parents=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def _measured(run: RunRecord, evaluation: Evaluation) -> tuple[dict[str, Any], Manifest]:

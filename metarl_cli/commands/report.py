@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from metarl_cli.commands.parts.frozen import load_config
 from metarl_cli.config.build import flatten
 from metarl_cli.core.errors import UserError, writing_into
+from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.adaptation import Line, adaptation_figure
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
 from metarl_cli.runtime.run_record import RunFiles, RunRecord
@@ -53,7 +53,7 @@ def run(cfg: DictConfig) -> int:
     with writing_into(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         adaptation_figure({env: _lines(tests) for env, tests in panels.items()}, path)
-    Console().print(f"drawn in {path}", soft_wrap=True, markup=False)
+    LastingConsole().print(f"drawn in {path}", soft_wrap=True, markup=False)
     return 0
 
 

@@ -15,13 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, take_up
-from metarl_cli.commands.parts.frozen import load_best, restore, settings_of
+from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
 from metarl_cli.config.frozen import freeze
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
 from metarl_cli.core.protocols import HELD_OUT
+from metarl_cli.core.words import setting
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
 from metarl_cli.runtime.find_runs import find_checkpoint
@@ -59,6 +60,7 @@ def run(cfg: DictConfig) -> int:
     run = Run(RunFolder(Path(hydra.output_dir)), cfg, *chosen)
     parts = assemble(cfg)
     parts.require_trainable()
+    parts.require_room()
     with writing_into(run.folder.path):
         run.folder.path.mkdir(parents=True, exist_ok=True)
     run.folder.lock()
@@ -82,10 +84,25 @@ def resume(cfg: DictConfig) -> int:
     known = record.identity
     run = Run(folder, run_cfg, str(known.env), str(known.algo), known.experiment)
     parts = assemble(run_cfg)
+    parts.require_room()
     run.state = take_up(parts.algorithm, record, manifest)
+    _require_continuable(cfg.overrides, run.state, load_config(record).seed)
     if cfg.overrides:
         _freeze(run)
     return _carry_out(run, parts)
+
+
+def _resume_setting(run: Run) -> str:
+    return setting("resume", run.folder.path)
+
+
+def _require_continuable(overrides: DictConfig, state: dict[str, Any], seed: int) -> None:
+    """Refuse changes by which the run would be another from its beginning, or already over."""
+    if overrides.get("seed", seed) != seed:
+        raise UserError(f"seed={overrides.seed}: a run goes on with the seed it began with, {seed}")
+    steps, done = OmegaConf.select(overrides, "budget.env_steps"), state["sampler"]["env_steps"]
+    if steps is not None and steps < done:
+        raise UserError(f"budget.env_steps={steps}: the run has done {done} steps already")
 
 
 def _freeze(run: Run) -> None:
@@ -107,10 +124,11 @@ def _carry_out(run: Run, parts: Parts) -> int:
             trainer.run(interruption)
             with interruption.interruptible():
                 evaluation = _final_test(run, parts, trainer, loggers)
+            evaluation.require_stable()
         status, code = FINISHED, 0
     except Interrupted as interrupted:
         status, code = "interrupted", exit_code(interrupted.signum)
-        logger.notice(f"{interrupted}; continue with: metarl train resume={run.folder.path}")
+        logger.notice(f"{interrupted}; continue with: metarl train {_resume_setting(run)}")
     finally:
         _conclude(run, trainer, loggers, status)
     if status == FINISHED:
@@ -158,7 +176,8 @@ def _conclude(run: Run, trainer: Trainer, loggers: LoggersOfRun, status: str) ->
     try:
         run.folder.update_meta(status=status, env_steps=steps, wall_s=wall_s)
     except RunError as error:
-        tell(str(error))
+        if status != "failed":
+            tell(str(error))
     with contextlib.suppress(RunError) if status == "failed" else contextlib.nullcontext():
         loggers.all.close(status)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import typing
 from collections.abc import Iterable
@@ -39,6 +40,7 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> None:
     if missing:
         raise UserError(f"{missing[0]} has no value: add {missing[0]}=<value>")
     assert isinstance(tree, dict)
+    _require_plugins(cfg)
     checker = _Checker(plugins_of(cfg))
     checker.section({str(key): value for key, value in tree.items()}, schema, "")
     for key, value in checker.integers.items():
@@ -53,6 +55,19 @@ def plugins_of(node: Any) -> list[str]:
     root = node._get_root() if isinstance(node, DictConfig | ListConfig) else None
     named = root.get("plugins") if isinstance(root, DictConfig) else None
     return [*installed_plugins(), *(map(str, named) if isinstance(named, ListConfig) else ())]
+
+
+def _require_plugins(cfg: DictConfig) -> None:
+    """Refuse a module that cannot be found; whether any of its classes is used is not known yet."""
+    named = cfg.get("plugins")
+    for name in named if isinstance(named, ListConfig) else ():
+        root = str(name).partition(".")[0]
+        try:
+            found = importlib.util.find_spec(root) is not None
+        except (ImportError, ValueError):
+            found = False
+        if not found:
+            raise UserError(f"plugins: there is no module {name} that Python can import")
 
 
 def _join(prefix: str, key: str) -> str:
@@ -104,6 +119,9 @@ class _Checker:
         minimum = metadata.get("minimum")
         if minimum is not None and value is not None and value < minimum:
             raise UserError(f"{key} must be at least {minimum}, got {value}")
+        maximum = metadata.get("maximum")
+        if maximum is not None and value is not None and value > maximum:
+            raise UserError(f"{key} must be at most {maximum}, got {value}")
 
     def _arguments(self, values: dict[str, Any], prefix: str) -> None:
         target = locate(values["_target_"], key=prefix, plugins=self.plugins)

@@ -121,6 +121,7 @@ STEPS: tuple[Step, ...] = (
         required={"algorithms.maml.maml.MAML": {"dense_training": False}},
         grouped={"algorithms.maml.maml.MAML": {"inner": _INNER_LOOP}},
     ),
+    Step(required={"budget": {"checkpoint_minutes": 5.0}}),
 )
 
 

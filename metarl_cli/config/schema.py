@@ -20,21 +20,28 @@ def at_least(minimum: float, *, optional: bool = False) -> Any:
     return field(default=None, metadata=metadata) if optional else field(metadata=metadata)
 
 
+def fraction() -> Any:
+    """Declare a field that is null or from 0 to 1."""
+    return field(metadata={"minimum": 0, "maximum": 1})
+
+
 @dataclass
 class BudgetConfig:
-    """How long a run lasts and how often periodic work is due, in environment steps.
+    """How long a run lasts and how often periodic work is due, in environment steps and minutes.
 
     Attributes:
         env_steps: training stops after the iteration that reaches it.
         eval_every: environment steps between evaluations on the validation tasks.
         checkpoint_every: environment steps between checkpoints.
         keep_checkpoints: the last K stay; the best is kept besides.
+        checkpoint_minutes: of work that a crash may cost at most, or one iteration.
     """
 
     env_steps: int = at_least(1)
     eval_every: int = at_least(1)
     checkpoint_every: int = at_least(1)
     keep_checkpoints: int = at_least(1)
+    checkpoint_minutes: float = at_least(0)
 
 
 @dataclass
@@ -104,10 +111,10 @@ class EvalConfig:
 
     checkpoint: str
     min_return: float | None
-    min_success: float | None
     meta_test: MetaTestConfig
     output: str | None
     overrides: dict[str, Any]
+    min_success: float | None = fraction()
     draw_beliefs: int = at_least(0)
 
 

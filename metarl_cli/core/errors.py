@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +20,20 @@ class NonFiniteError(RunError):
     """A NaN or infinity in an observation, reward, loss, gradient or parameter."""
 
 
+# The machine has no more of something; asking for another place would have been no better.
+EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+
+
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong with the files of a folder into a UserError."""
+    """Turn what goes wrong with the files of a folder into one line.
+
+    Raises:
+        RunError: the disk is full or broken.
+        UserError: anything else, a folder that may not be written to, for instance.
+    """
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write into {folder}: {error.strerror or error}") from error
+        kind = RunError if error.errno in EXHAUSTED else UserError
+        raise kind(f"cannot write into {folder}: {error.strerror or error}") from error

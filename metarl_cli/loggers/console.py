@@ -30,6 +30,17 @@ _LINE_METRICS = 6  # numbers in a plain line
 _BAR_WIDTH = 24  # characters
 
 
+class LastingConsole(Console):
+    """A console whose reader may leave, as `| head` does: words are lost then, not the work.
+
+    Rich's own console ends the process instead, and closes stdout even where stderr broke.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more."""
+        self.quiet = True
+
+
 class ConsoleLogger:
     """Shows progress, the last metrics and the last adaptation curve.
 
@@ -50,7 +61,7 @@ class ConsoleLogger:
         initial_step: int = 0,
         console: Console | None = None,
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or LastingConsole(stderr=True)
         self._heartbeat_s = heartbeat_s
         self._pace = Pace(total_steps, initial_step)
         self._title = title

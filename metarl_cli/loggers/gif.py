@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from metarl_cli.core.files import writing_atomically
+
 
 def write_gif(
     path: Path, frames: np.ndarray, *, most_frames: int = 100, playing_time_ms: int = 4000
@@ -22,4 +24,7 @@ def write_gif(
     stride = -(-len(frames) // most_frames)
     images = [Image.fromarray(frame) for frame in frames[::stride]]
     duration_ms = max(20, playing_time_ms // len(images))  # viewers slow down below 20 ms
-    images[0].save(path, save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+    with writing_atomically(path) as file:
+        images[0].save(
+            file, "GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0
+        )

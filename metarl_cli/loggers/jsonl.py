@@ -21,6 +21,7 @@ from metarl_cli.core.files import open_regular
 
 MOST_BYTES = 10 * 2**30  # of a record that is read
 MOST_LINE_BYTES = 2**20
+MOST_DIGITS = 20  # of a whole number
 
 Row = dict[str, Any]
 
@@ -78,6 +79,7 @@ class JsonlLogger:
             self._file.close()
 
     def _append(self, line: bytes) -> None:
+        self._require_in_place()
         start = self.position()
         rest = memoryview(line)
         try:
@@ -87,6 +89,17 @@ class JsonlLogger:
             with contextlib.suppress(OSError):  # leave no torn row behind
                 self._file.truncate(start)
             raise self._failure(error) from error
+
+    def _require_in_place(self) -> None:
+        """Raise a RunError if rows would go into a file that nobody can find any more."""
+        try:
+            in_place = os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
+        except OSError:
+            in_place = False
+        if not in_place:
+            raise RunError(
+                f"the record {self.path} was removed or replaced while the run was writing to it"
+            )
 
     def _failure(self, error: OSError) -> RunError:
         return RunError(f"cannot write the record {self.path}: {error.strerror}")
@@ -148,12 +161,18 @@ def iterate_rows(path: Path) -> Iterator[Row]:
 
 def _row(line: bytes, where: str) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line, parse_int=_whole_number)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: damaged, it is no JSON") from error
     if not isinstance(row, dict) or type(row.get("env_steps")) is not int:
         raise UserError(f"{where}: not a row of a record, it has no env_steps")
     return row
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:  # it would not fit into a float, nor be a count of anything
+        raise ValueError("a number of too many digits")
+    return int(digits)
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from metarl_cli.reports.pictures import save_picture
 from metarl_cli.runtime.evaluation import Evaluation
 
 MOST_COLUMNS = 3
@@ -54,7 +55,7 @@ def adaptation_figure(panels: Mapping[str, Sequence[Line]], path: Path) -> None:
     for axes, (env, lines) in zip(places, panels.items(), strict=False):
         _panel(axes, lines, colors)
         axes.set_title(f"{env}, {lines[0].evaluation.in_words()}", fontsize=10)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, dpi=_DPI)
 
 
 def _panel(axes: Axes, lines: Sequence[Line], colors: Mapping[str, str]) -> None:

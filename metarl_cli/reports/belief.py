@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from metarl_cli.reports.belief_panels import CHANCE, COLORS, Beliefs, cells_panel, semicircle_panel
+from metarl_cli.reports.pictures import save_picture
 
 _DPI = 110
 _MOST_EPISODES = 4
@@ -78,4 +79,4 @@ def belief_figure(trial: TrialPicture, path: Path) -> None:
     )
     scale.set_label(style.quantity, fontsize=8)
     scale.set_ticks([0, 0.05, 0.25, 0.5, 1], labels=["0", ".05", ".25", ".5", "1"], fontsize=7)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, dpi=_DPI)

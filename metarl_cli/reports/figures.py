@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.jsonl import Row
+from metarl_cli.reports.pictures import save_picture
 from metarl_cli.runtime.evaluation import Evaluation
 
 COLORS = ("#7a7a7a", "#1f77b4", "#d62728", "#2ca02c", "#9467bd")
@@ -25,7 +26,7 @@ def run_figure(rows: Sequence[Row], evaluation: Evaluation, path: Path) -> None:
     figure.suptitle(f"{evaluation.algo} on {evaluation.env}")
     _learning_curve(learning, rows)
     _adaptation_curve(adaptation, evaluation)
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path, dpi=110)
 
 
 def _learning_curve(axes: Axes, rows: Sequence[Row]) -> None:
@@ -33,13 +34,12 @@ def _learning_curve(axes: Axes, rows: Sequence[Row]) -> None:
     validation = [row for row in rows if HELD_OUT not in row]
     for k, color in zip(range(MAX_CURVES), COLORS, strict=True):
         label = "before adaptation" if k == 0 else f"after {k} adaptation{'s' * (k > 1)}"
-        x, y = _series(rows, f"train/return_{k}")
-        axes.plot(x, y, color=color, alpha=0.3, linewidth=1)
-        x, y = _series(validation, f"eval/online_{k}")
+        axes.plot(*_series(rows, f"train/return_{k}"), color=color, alpha=0.3, linewidth=1)
+        online = f"eval/online_{k}"
+        x, y = _series(validation, online)
         if x:
             axes.plot(x, y, color=color, linewidth=1.8, label=f"{label} (validation tasks)")
-            low = _series(validation, f"eval/online_{k}_low")[1]
-            high = _series(validation, f"eval/online_{k}_high")[1]
+            x, low, high = _series(validation, f"{online}_low", f"{online}_high")
             axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps (all counted)")
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
@@ -81,6 +81,7 @@ def _adaptation_curve(axes: Axes, evaluation: Evaluation) -> None:
     axes.legend(fontsize=8)
 
 
-def _series(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
-    points = [(row["env_steps"], row[key]) for row in rows if type(row.get(key)) in (int, float)]
-    return [x for x, _ in points], [y for _, y in points]
+def _series(rows: Sequence[Row], *keys: str) -> list[list[float]]:
+    """Return the environment steps of the rows that have numbers under all keys, and these."""
+    whole = [row for row in rows if all(type(row.get(key)) in (int, float) for key in keys)]
+    return [[float(row[name]) for row in whole] for name in ("env_steps", *keys)]

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from metarl_cli.reports.pictures import save_picture
+
 _WIDTH_IN, _HEIGHT_IN = 2.2, 2.1  # of one picture with its caption
 _DPI = 110
 
@@ -33,4 +35,4 @@ def gallery_figure(pictures: Sequence[Picture], path: Path, *, columns: int) -> 
     for axes, picture in zip(places, pictures, strict=False):
         axes.imshow(picture.frame, interpolation="antialiased")
         axes.set_title(picture.caption, fontsize=7.5)
-    figure.savefig(path, dpi=_DPI, bbox_inches="tight")
+    save_picture(figure, path, dpi=_DPI, bbox_inches="tight")

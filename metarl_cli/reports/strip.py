@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from metarl_cli.reports.pictures import save_picture
+
 _WIDTH_IN = 10.0  # of all frames of a line
 _LABEL_IN, _STEP_IN, _TITLE_IN = 0.45, 0.22, 0.3  # room for words
 _LEAST_HEIGHT_IN = 0.85  # of a frame: many wide ones make several lines
@@ -53,7 +55,7 @@ def strip_figure(rows: Sequence[StripRow], path: Path, *, frames: int, title: st
             axes.set_axis_off()
         if steps[0] == 0:
             places[0].set_ylabel(row.label, fontsize=8)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, dpi=_DPI)
 
 
 def _spread(steps: Sequence[int], most: int) -> list[int]:

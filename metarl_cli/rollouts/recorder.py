@@ -117,9 +117,7 @@ class Recorder:
         extras = tree.stack(self._extras) | {f"info/{key}": x.float() for key, x in named}
         next_obs = tree.index(obs, slice(1, None))
         trajectory = Trajectory(step, action, reward, next_obs, terminated, extras)
-        self._require_finite("action", action)
-        self._require_finite("reward", reward)
-        self._require_finite_observations(obs)
+        self._require_finite(obs, action, reward)
         return trajectory
 
     def count(self, trajectory: Trajectory) -> tuple[int, int]:
@@ -127,27 +125,35 @@ class Recorder:
         unstable = int(self._unstable)
         return int(trajectory.step.active.sum(dtype=torch.int64)) + unstable, unstable
 
-    def check_observations(self) -> None:
-        """Raise NonFiniteError for an observation that is not finite."""
-        self._require_finite_observations(tree.stack(self._obs))
+    def check_inputs(self) -> None:
+        """Raise NonFiniteError for an observation or a reward so far that is not finite."""
+        rewards = torch.stack([row[1] for row in self._rows]) if self._rows else None
+        self._require_finite(tree.stack(self._obs), None, rewards)
 
-    def _require_finite_observations(self, obs: Observation) -> None:
-        """Check observations `[T + 1, B, ...]`."""
-        for name, x in (obs if isinstance(obs, dict) else {"obs": obs}).items():
-            self._require_finite(name, x, before=1)
+    def _require_finite(
+        self, obs: Observation, action: Tensor | None, reward: Tensor | None
+    ) -> None:
+        """Raise NonFiniteError for what came first of all that is not finite.
+
+        Of one step, an observation `[T + 1, B, ...]` is before the action that it leads to, and
+        the action before the reward: a NaN is passed on, and the cause is wanted.
+        """
+        seen: dict[str, Tensor] = obs if isinstance(obs, dict) else {"obs": obs}
+        faults = []
+        for order, (name, x) in enumerate([*seen.items(), ("action", action), ("reward", reward)]):
+            if x is not None and x.is_floating_point() and not torch.isfinite(x).all():
+                t, b = torch.nonzero(~torch.isfinite(x))[0, :2].tolist()
+                faults.append((t, order, b, name, x[t, b].tolist()))
+        if not faults:
+            return
+        t, order, b, name, value = min(faults)
+        step = self._start.elapsed + t - (order < len(seen))
+        place = "the reset" if step < 0 else f"step {step}"
+        raise NonFiniteError(
+            f"{name} is not finite at {place} in environment {b} "
+            f"(task {self._task[b].tolist()}): {value}"
+        )
 
     def _any(self, rows: Tensor) -> bool:
         """Return whether some rows `[B]` are true; off the CPU it is taken to be so."""
         return not self._on_cpu or bool(rows.any())
-
-    def _require_finite(self, name: str, x: Tensor, *, before: int = 0) -> None:
-        """Check `x` `[T, B, ...]`, whose first `before` rows lie before the first step."""
-        if not x.is_floating_point() or torch.isfinite(x).all():
-            return
-        t, b = torch.nonzero(~torch.isfinite(x))[0, :2].tolist()
-        step = self._start.elapsed + t - before
-        place = "the reset" if step < 0 else f"step {step}"
-        raise NonFiniteError(
-            f"{name} is not finite at {place} in environment {b} "
-            f"(task {self._task[b].tolist()}): {x[t, b].tolist()}"
-        )

@@ -148,7 +148,7 @@ class Sampler:
         try:
             return self.simulation.step(action)
         except NonFiniteError:
-            record.check_observations()  # name the cause: a bad observation makes a bad action
+            record.check_inputs()  # name the cause: what is bad makes a bad action
             raise
 
     def _reset(self, task: Tensor) -> OpenEpisode:

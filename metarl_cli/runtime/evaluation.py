@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metarl_cli.core.errors import UserError
+from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.files import read_regular, write_json
 from metarl_cli.core.typed import typed
 
@@ -81,6 +81,20 @@ class Evaluation:
     def last(self) -> EpisodeRow:
         """The episode after all adaptations."""
         return self.episodes[-1]
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes that were run: online ones and probes."""
+        kinds = sum(1 + (row.probe is not None) for row in self.episodes)
+        return kinds * self.num_tasks * self.envs_per_task
+
+    def require_stable(self) -> None:
+        """Raise a RunError if the simulation blew up in every single episode."""
+        if self.unstable >= self.num_episodes:
+            raise RunError(
+                f"all {self.num_episodes} episodes of the meta-test blew up: "
+                "its numbers say nothing about the agent"
+            )
 
     def in_words(self) -> str:
         """Say what was tested on: `40 held-out tasks`, or that they were trained on, too."""

@@ -1,4 +1,4 @@
-"""Leaving a run when asked to: Ctrl-C, SIGTERM, and the warnings of a batch scheduler.
+"""Leaving a run when asked to: Ctrl-C, SIGTERM, a lost terminal, a batch scheduler's warnings.
 
 A flag that is looked at between iterations comes too late: schedulers kill after seconds, a rollout
 may take longer. So a signal raises `Interrupted` at once where the caller said that this is safe
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EX_TEMPFAIL = 75  # sysexits.h: try again later, here: resume me
 _SHOW_CURSOR = "\x1b[?25h\n"
 
@@ -49,6 +49,7 @@ class Interruption:
 
     Only the first signal counts, but a second Ctrl-C ends the process at once. Outside the main
     thread nothing is installed (Python allows signal handlers only there), so nothing is raised.
+    A lost terminal (SIGHUP) counts unless the process was started to outlive it, as by `nohup`.
 
     An `Interrupted` may get lost, for instance when it is raised in a finaliser. It stays pending
     until it has left an `interruptible` block in the open, or `check` raises it again.
@@ -63,7 +64,9 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            numbers = [n for n in SIGNALS if not (outlives and n == signal.SIGHUP)]
+            self._previous = {number: signal.signal(number, self._receive) for number in numbers}
         return self
 
     def __exit__(

@@ -23,12 +23,16 @@ from metarl_cli.runtime.signals import Interrupted, Interruption
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train and how often to evaluate and save, in environment steps."""
+    """How long to train and how often to evaluate and save, in environment steps.
+
+    A checkpoint is due also where the work of more than `checkpoint_minutes` could be lost.
+    """
 
     env_steps: int
     eval_every: int
     checkpoint_every: int
     keep_checkpoints: int
+    checkpoint_minutes: float
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._laps = Laps(self.clock)
+        self._unsaved_since = self._iteration_began = self.clock()  # seconds
 
     def run(self, interruption: Interruption) -> None:
         """Train until the budget is spent.
@@ -89,6 +94,7 @@ class Trainer:
     def restart_clock(self) -> None:
         """Leave what happened since the last iteration out of the next one's time."""
         self._laps.restart()
+        self._unsaved_since = self.clock()
 
     def advance(self, interruption: Interruption) -> Metrics:
         """Do one iteration, write it down and return its metrics.
@@ -98,6 +104,7 @@ class Trainer:
         state to go back to), `time/iteration_s` (which is simulate, act and learn), `time/check_s`
         (looking for NaN), `time/eval_s`. `time/wall_s` is their sum since the run began.
         """
+        self._iteration_began = self.clock()
         self._boundary = tree.clone(self._small_state())
         for kept in self.algorithm.experience().values():
             kept.mark()
@@ -178,7 +185,7 @@ class Trainer:
         best = score is not None and score > progress.best_score
         if score is not None and best:
             progress.best_score = score
-        if best or steps >= progress.next_checkpoint:
+        if best or steps >= progress.next_checkpoint or self._long_unsaved:
             every = self.budget.checkpoint_every
             progress.next_checkpoint = (steps // every + 1) * every
             self._save(score=score, best=best)
@@ -198,6 +205,7 @@ class Trainer:
         state = state or self.state()
         self.store.save(state, env_steps=steps, iteration=iteration, score=score, best=best)
         self._saved = iteration
+        self._unsaved_since = self.clock()
 
     def _require_finite(self, metrics: Metrics) -> None:
         """Stop before a bad number reaches a checkpoint."""
@@ -207,6 +215,13 @@ class Trainer:
         for name, part in self.algorithm.learned().items():
             if not _all_finite(part.state_dict()):
                 raise NonFiniteError(f"{name} has NaN or infinite numbers in iteration {self._now}")
+
+    @property
+    def _long_unsaved(self) -> bool:
+        """Whether after another iteration like this one too much time would hang on it."""
+        now = self.clock()
+        after_another = now - self._unsaved_since + now - self._iteration_began
+        return after_another > 60 * self.budget.checkpoint_minutes
 
     @property
     def _finished(self) -> bool:

@@ -68,3 +68,26 @@ def test_path_that_cannot_be_opened_is_a_user_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the record"):
         JsonlLogger(record_path=tmp_path / "file" / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "folder removed"])
+def test_record_that_is_taken_away_is_noticed(tmp_path, how):
+    folder = tmp_path / "run"
+    logger = JsonlLogger(record_path=folder / "metrics.jsonl")
+    logger.log({"a": 1}, 1)
+    (folder / "metrics.jsonl").rename(tmp_path / "old")
+    if how == "replaced":
+        (folder / "metrics.jsonl").touch()
+    if how == "folder removed":
+        folder.rmdir()
+    with pytest.raises(RunError, match=r"metrics.jsonl was removed or replaced while the run"):
+        logger.log({"a": 2}, 2)
+    assert len(read_rows(tmp_path / "old")) == 1
+
+
+@pytest.mark.parametrize("number", ["1" * 21, "9" * 5000])
+def test_number_of_too_many_digits_is_a_damaged_row(tmp_path, number):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{{"env_steps": 1, "a": {number}}}\n')
+    with pytest.raises(UserError, match="line 1: damaged"):
+        read_rows(path)

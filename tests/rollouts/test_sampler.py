@@ -200,6 +200,21 @@ def test_non_finite_reward_or_observation_is_named_with_its_place(what, step, ag
         run(sampler, agent)
 
 
+class Rewarded(Scripted):
+    """Acts by its last reward, as agents with memory do."""
+
+    def act(self, state, step, *, explore):
+        output = super().act(state, step, explore=explore)
+        output.action = output.action + step.prev_reward.unsqueeze(-1)
+        return output
+
+
+def test_reward_that_makes_the_next_action_non_finite_is_the_one_that_is_named():
+    sampler = tiny_sampler(fault=("reward", 1, 3))
+    with pytest.raises(NonFiniteError, match="reward is not finite at step 1 in environment 3"):
+        run(sampler, Rewarded())
+
+
 def test_non_finite_observation_at_the_reset_is_named():
     sampler = tiny_sampler(fault=("obs", -1, 2))
     with pytest.raises(NonFiniteError, match="obs is not finite at the reset in environment 2"):

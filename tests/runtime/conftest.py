@@ -100,7 +100,7 @@ def tiny_run(tiny_parts: Callable[..., Parts]) -> Callable[..., TinyRun]:
         parts = tiny_parts(algo, *overrides)
         record = JsonlLogger(record_path=folder / "metrics.jsonl")
         periods = {"env_steps": 720, "eval_every": 240, "checkpoint_every": 240}
-        limits = Budget(**({"keep_checkpoints": 3} | periods | budget))
+        limits = Budget(**({"keep_checkpoints": 3, "checkpoint_minutes": 1e9} | periods | budget))
         trainer = Trainer(
             algorithm=parts.algorithm,
             sampler=parts.training_sampler(),

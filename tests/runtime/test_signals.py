@@ -136,3 +136,18 @@ def test_signal_is_passed_on_to_who_handled_it_before_but_ctrl_c_is_not():
         pass_on(signal.SIGINT)
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_lost_terminal_counts_unless_the_process_was_started_to_outlive_it():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+            assert interruption.signum is None
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with Interruption() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+            assert interruption.signum == signal.SIGHUP
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert exit_code(signal.SIGHUP) == 75

@@ -248,6 +248,24 @@ class Clock:
         setattr(owner, name, slow)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "saved"),
+    # Saved where another iteration would make it more than five minutes; the last one always is.
+    [(100.0, [3, 6, 7]), (140.0, [2, 4, 6, 7]), (400.0, [1, 2, 3, 4, 5, 6, 7]), (1.0, [7])],
+)
+def test_checkpoints_come_by_the_clock_too(
+    tmp_path: Path, tiny_run: Make, seconds: float, saved: list[int]
+) -> None:
+    periods = {"eval_every": 10**9, "checkpoint_every": 10**9, "env_steps": 840}
+    run = tiny_run(tmp_path / "run", **periods, keep_checkpoints=9, checkpoint_minutes=5)
+    run.trainer.progress.best_score = math.inf
+    run.trainer.progress.next_checkpoint = 10**9
+    run.trainer.clock = clock = Clock()
+    clock.delay(run.trainer.algorithm, "train_step", seconds)
+    train(run)
+    assert [m.iteration for m in run.store.manifests()] == saved
+
+
 def test_all_time_from_one_row_to_the_next_has_a_name(tmp_path: Path, tiny_run: Make) -> None:
     run, clock = tiny_run(tmp_path / "run", env_steps=360), Clock()
     run.trainer.clock = clock
@@ -342,7 +360,7 @@ def test_finished_run_is_not_trained_or_saved_again(tmp_path: Path, tiny_run: Ma
 def test_run_folder_that_disappears_stops_the_run(tmp_path: Path, tiny_run: Make) -> None:
     run = tiny_run(tmp_path / "run")
     (tmp_path / "run").rename(tmp_path / "elsewhere")
-    with pytest.raises(RunError, match=r"cannot write checkpoint .* No such file or directory"):
+    with pytest.raises(RunError, match=r"metrics.jsonl was removed or replaced"):
         train(run)
     assert not (tmp_path / "run").exists()
 

@@ -59,6 +59,10 @@ class ContextBuffer:
         """Memory of the transitions stored so far."""
         return self.transitions.nbytes
 
+    def full_bytes(self, step_bytes: int) -> int:
+        """Memory of all rings once they are full."""
+        return self.transitions.full_bytes(step_bytes)
+
     def mark(self) -> None:
         """Note where it stands."""
         self.transitions.mark()

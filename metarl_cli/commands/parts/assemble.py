@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 
 import torch
 from omegaconf import DictConfig
 
+from metarl_cli.buffers.memory import (
+    Ceiling,
+    require_room_for_episodes,
+    require_room_for_experience,
+)
 from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, KeepsTasks, Split, require_dense_reward
@@ -24,7 +30,7 @@ from metarl_cli.runtime.process import (
     set_threads,
 )
 
-MOST_THREADS = 1024  # more crash the thread library
+MOST_THREADS_PER_CORE = 8  # more only wait for each other, and thousands crash the library
 MOST_SEED = 2**63 - 1 - 2_000_000
 TEST_STREAM = 1_000_003  # keeps the random streams of meta-tests apart from those of training
 
@@ -56,6 +62,30 @@ class Parts:
             num = self.split.num_train
             fresh = self.split.mode == "fresh"
             self.algorithm.require_known(torch.full((1,), -1) if fresh else torch.arange(num))
+
+    def require_room(self, *, training: bool = True) -> None:
+        """Refuse sizes of which a batch of episodes, or experience, would not fit into memory.
+
+        Args:
+            training: whether there will be any; otherwise only meta-tests.
+        """
+        algo, spec = self.cfg.algo, self.family.spec
+        require_room_for_episodes(
+            spec,
+            self.device,
+            steps=spec.horizon,
+            env__tasks__num_test=self.split.num_test,
+            meta_test__envs_per_task=self.test_envs_per_task,
+        )
+        if training:
+            require_room_for_episodes(
+                spec,
+                self.device,
+                steps=spec.horizon * int(algo.get("episodes", 1)),
+                algo__num_tasks=algo.num_tasks,
+                algo__envs_per_task=algo.envs_per_task,
+            )
+            require_room_for_experience(self.algorithm, spec)
 
     def test(
         self, split: Split, *, most_episodes: int | None = None, probe: bool = True
@@ -132,7 +162,7 @@ def assemble(cfg: DictConfig) -> Parts:
         raise UserError(str(error)) from error
     family = build_family(cfg)
     network = build_network(cfg.network)
-    with torch.device(device):
+    with torch.device(device), Ceiling(device):
         algorithm = build(cfg.algo, spec=family.spec, network=network)
     split = TaskSplit(family, **cfg.env.tasks)
     return Parts(algorithm, family, split, threads, device, cfg)
@@ -149,9 +179,14 @@ def _check_ranges(cfg: DictConfig) -> None:
         value = cfg.algo.get(key, 1 if key == "episodes" else None)
         if not isinstance(value, int) or value < 1:
             raise UserError(f"algo.{key} must be at least 1, got {value}")
-    for key, most in (("threads", MOST_THREADS), ("seed", MOST_SEED)):
-        if cfg[key] > most:
-            raise UserError(f"{key} must be at most {most}, got {cfg[key]}")
+    cores = os.cpu_count() or 1
+    if cfg.threads > (most := MOST_THREADS_PER_CORE * cores):
+        raise UserError(
+            f"threads must be at most {most}, {MOST_THREADS_PER_CORE} for each of the {cores} cores"
+            f" of this machine, got {cfg.threads}; threads=0 takes all cores"
+        )
+    if cfg.seed > MOST_SEED:
+        raise UserError(f"seed must be at most {MOST_SEED}, got {cfg.seed}")
 
 
 def build_family(cfg: DictConfig) -> TaskFamily:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from rich.console import Console
 from torch import Tensor
 
 from metarl_cli.commands.parts.assemble import Parts
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.envs.base.hidden_goal import HiddenGoal, HidesGoal
+from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.belief import TrialPicture, belief_figure
 from metarl_cli.runtime.beliefs import GoalBeliefs, goal_beliefs
 from metarl_cli.runtime.evaluation import task_in_words
@@ -51,7 +51,7 @@ def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str, parts: Par
         for i in range(num):
             named = f"{title}, {task_in_words(i, same=same)}"
             belief_figure(_picture(beliefs, i, named), folder / f"task_{i}.png")
-    console = Console()
+    console = LastingConsole()
     console.print(f"Belief: {_verdict(beliefs.agreement())}.")
     console.print(f"{num} pictures of beliefs in {folder}", style="dim", soft_wrap=True)
 

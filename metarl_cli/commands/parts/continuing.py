@@ -18,6 +18,7 @@ from metarl_cli.commands.parts.frozen import load_checkpoint, load_config, resto
 from metarl_cli.config.build import flatten
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
+from metarl_cli.core.words import setting
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.manifest import Manifest
 from metarl_cli.runtime.run_record import RunRecord
@@ -39,7 +40,8 @@ def is_finished(record: RunRecord, cfg: DictConfig) -> bool:
         UserError: this is no sweep and no restarted job, or the run has other settings.
     """
     if not _is_repeated():
-        raise UserError(f"{record.folder} holds a run; continue it with resume={record.folder}")
+        typed = setting("resume", record.folder)
+        raise UserError(f"{record.folder} holds a run; continue it with {typed}")
     _require_same_settings(record, cfg)
     return record.identity.status == FINISHED
 

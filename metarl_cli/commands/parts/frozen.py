@@ -63,6 +63,7 @@ def load_agent(
     state, used = load_best(run) if manifest is None else load_checkpoint(run, manifest)
     source = str(run.files.checkpoints / used.file)
     parts = assemble(cfg)
+    parts.require_room(training=False)
     restore(parts.algorithm, state, source)
     return parts, used, source
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.tables import digits_of
 from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation, Interval
 
@@ -16,7 +16,7 @@ NOT_SHOWN = ("success", "reward_")  # has a column of its own, or is for eval.js
 
 def print_results(evaluation: Evaluation, path: Path | None = None) -> None:
     """Print the adaptation curve, what adaptation brought, and where it was written."""
-    console = Console()
+    console = LastingConsole()
     console.print(results_table(evaluation))
     console.print(verdict(evaluation.episodes))
     if evaluation.diverging:

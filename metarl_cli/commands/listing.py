@@ -25,6 +25,7 @@ from metarl_cli.config.schema import BenchConfig, TrainConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.plugins import conf_file
+from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.core.words import suggest
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import RunRecord
@@ -109,7 +110,8 @@ def _run_row(run: RunRecord) -> list[str]:
 def _probe_curve(row: dict[str, Any]) -> str:
     """Return the greedy return after 0, 1, ... K episodes: `-40.1 > -11.5 > -4.2`."""
     values: list[str] = []
-    while isinstance(score := row.get(f"eval/probe_{len(values)}"), int | float):
+    group = TEST if f"{TEST}/probe_0" in row else VALIDATION
+    while isinstance(score := row.get(f"{group}/probe_{len(values)}"), int | float):
         values.append(f"{score:.1f}")
     return " > ".join(values)
 

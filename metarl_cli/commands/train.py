@@ -21,7 +21,7 @@ from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, buil
 from metarl_cli.config.frozen import freeze
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
-from metarl_cli.core.protocols import HELD_OUT
+from metarl_cli.core.protocols import HELD_OUT, TEST
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
 from metarl_cli.runtime.find_runs import find_checkpoint
@@ -216,6 +216,6 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun)
     )
     evaluation.write(run.folder.files.evaluation)
     held_out = {HELD_OUT: float(not split.same_tasks)}
-    logger.log(result.metrics() | held_out, trainer.sampler.env_steps)
+    logger.log(result.metrics(TEST) | held_out, trainer.sampler.env_steps)
     logger.artifact(trainer.store.folder / used.file, "model", ["best"])
     return evaluation

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
 Metrics = dict[str, float]  # flat `group/name` keys
-# A row with this metric is the meta-test that ends a run; other `eval/` rows are validation. It is
-# 1 where the test tasks are held out, 0 where there are so few that they are trained on, too.
-HELD_OUT = "eval/held_out"
+# Metrics of a meta-test, by whom it is for: validation while training, the test that ends a run.
+VALIDATION, TEST = "eval", "test"
+# Beside those of the test: 1 where its tasks are held out, 0 where there are so few that they are
+# trained on, too.
+HELD_OUT = f"{TEST}/held_out"
 DENSE = "info/reward_dense"  # in the extras of episodes
 
 Split = Literal["train", "validation", "test"]

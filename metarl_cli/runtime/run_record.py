@@ -21,6 +21,7 @@ import yaml
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import read_regular
 from metarl_cli.core.plain_yaml import read_plain_yaml
+from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.core.typed import typed
 from metarl_cli.loggers.jsonl import Row, iterate_rows
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from metarl_cli.runtime.checkpoint import CheckpointStore
 
 MOST_META_BYTES = 1_000_000
+OLD_HELD_OUT = "eval/held_out"  # marked the row of the test in earlier versions
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,11 @@ class RunRecord:
         return settings
 
     def rows(self) -> Iterator[Row]:
-        """Read the record row by row; a last one that a crash tore off is left out."""
-        return iterate_rows(self.files.record)
+        """Read the record row by row; a last one that a crash tore off is left out.
+
+        Metrics have the names of this version, whatever version has written them.
+        """
+        return map(_present_names, iterate_rows(self.files.record))
 
     def evaluation(self) -> Evaluation:
         """Read the meta-test that training ended with."""
@@ -180,6 +185,14 @@ class RunRecord:
         known, faults = _known_facts(content)
         known.setdefault("experiment", _chosen(known.get("command") or [], "experiment"))
         return Identity(**known), f"{self.files.meta} is damaged: {faults[0]}" if faults else None
+
+
+def _present_names(row: Row) -> Row:
+    """Put the test that ends a run under `test/`, as it is now; it used to be under `eval/`."""
+    if OLD_HELD_OUT not in row:
+        return row
+    old, new = f"{VALIDATION}/", f"{TEST}/"
+    return {new + key.removeprefix(old) if key.startswith(old) else key: row[key] for key in row}
 
 
 def _known_facts(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

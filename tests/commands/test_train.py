@@ -54,7 +54,9 @@ def test_run_leaves_everything_needed_to_repeat_and_judge_it(
     recorded = rows()
     assert [row["env_steps"] for row in recorded] == [120, 240, 360, 360]
     assert recorded[-1][HELD_OUT] == 1.0
-    assert recorded[-1]["eval/online_2"] == pytest.approx(document["episodes"][2]["online"]["mean"])
+    assert not any(key.startswith("eval/") for key in recorded[-1])
+    assert not any(key.startswith("test/") for row in recorded[:-1] for key in row)
+    assert recorded[-1]["test/online_2"] == pytest.approx(document["episodes"][2]["online"]["mean"])
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,10 @@ def _mirror(
         RunObjects(
             run_dir=path.parent,
             config=config,
-            name=f"eval-{identity.algo}-{identity.env}",
-            default_group=f"{identity.env}/{identity.algo}",
+            name=f"eval-{identity.label}",
+            default_group=identity.group,
+            choices=identity.choices,
+            run_tags=identity.labels,
             job_type="eval",
             title=identity.title,
             total_steps=env_steps,

@@ -24,6 +24,7 @@ from metarl_cli.config.compose import compose, files_of, options_of
 from metarl_cli.config.schema import BenchConfig, TrainConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
+from metarl_cli.core.naming import short_settings
 from metarl_cli.core.plugins import conf_file
 from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.core.words import suggest
@@ -39,7 +40,7 @@ GROUPS = {
     "loggers": "logger",
 }
 RUNS = "runs"
-RUN_COLUMNS = ("run", "env", "algo", "seed", "status", "env_steps", "last_eval")
+RUN_COLUMNS = ("run", "name", "env", "algo", "swept", "seed", "status", "env_steps", "last_eval")
 OPTIONS = "env=<name>, algo=<name>, ..."
 OUTPUTS = Path("outputs")
 PLAIN_WIDTH = 200  # columns without a terminal
@@ -103,7 +104,9 @@ def _run_row(run: RunRecord) -> list[str]:
     except UserError as error:
         status = f"damaged: {error}"
     status = f"damaged: {run.fault}" if run.fault else status
-    facts = (run.folder.as_posix(), known.env, known.algo, known.seed, status, steps, last_eval)
+    swept = " ".join(short_settings(known.swept or []))
+    what = (known.name, known.env, known.algo, swept, known.seed)
+    facts = (run.folder.as_posix(), *what, status, steps, last_eval)
     return ["" if fact is None else str(fact) for fact in facts]
 
 

@@ -88,6 +88,9 @@ class TrainConfig:
     seed: int = at_least(0)
     threads: int = at_least(0)
     network: Node | None = None
+    name: str | None = None
+    tags: list[str] | None = None
+    film: bool = False
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -232,6 +232,30 @@ class PredictsReward(Protocol):
 
         The reward, or the chance of a positive one, whichever the agent has learned.
         """
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers and words in columns; None is an empty cell."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[float | int | str | None]]
+
+
+@runtime_checkable
+class ShowsImages(Protocol):
+    """What a logger may offer beside what all have."""
+
+    def image(self, name: str, path: Path, step: int) -> None:
+        """Show a picture that is a file, as it was at `step` environment steps."""
+
+
+@runtime_checkable
+class ShowsTables(Protocol):
+    """What a logger may offer beside what all have."""
+
+    def table(self, name: str, table: Table, step: int) -> None:
+        """Show a table, as it was at `step` environment steps."""
 
 
 class Logger(Protocol):

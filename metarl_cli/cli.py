@@ -79,6 +79,12 @@ COMMANDS = {
         "gallery",
         schema.GalleryConfig,
     ),
+    "sync": Command(
+        "metarl_cli.commands.sync:run",
+        "upload runs to W&B           runs=[RUN,RUN] | runs=[latest] rebuild=true",
+        "sync",
+        schema.SyncConfig,
+    ),
     "publish": Command(
         "metarl_cli.commands.publish:run",
         "small copy of a run          checkpoint=latest to=FOLDER",

@@ -175,5 +175,16 @@ class LocalPoolConfig:
     time_limit_s: float | None = at_least(1, optional=True)
 
 
+@dataclass
+class SyncConfig:
+    """Root of `metarl sync`."""
+
+    runs: list[str]
+    rebuild: bool
+    mode: Literal["auto", "online", "offline"]
+    project: str | None = None
+    entity: str | None = None
+
+
 # Sub-sections of open groups that other parts of the program read, not the class itself.
 SECTIONS: dict[str, type] = {"tasks": TasksConfig, "meta_test": MetaTestConfig}

@@ -24,10 +24,9 @@ from metarl_cli.config.compose import compose, files_of, options_of
 from metarl_cli.config.schema import BenchConfig, TrainConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.naming import short_settings
 from metarl_cli.core.plugins import conf_file
 from metarl_cli.core.protocols import TEST, VALIDATION
-from metarl_cli.core.words import suggest
+from metarl_cli.core.words import short_settings, suggest
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import RunRecord
 

@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.core.naming import folder_part, short_settings
+from metarl_cli.core.words import folder_part, short_settings
 
 SWEPT = "METARL_SWEPT"  # environment variable: keys that the sweep varies, parted by commas
 AGENT = "WANDB_SWEEP_ID"  # likewise: set by an agent of W&B, which varies what it likes

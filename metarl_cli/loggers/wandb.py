@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.naming import cut
 from metarl_cli.core.protocols import Table
+from metarl_cli.core.words import cut
 from metarl_cli.loggers.guard import call_within, environment, one_line, process_state_kept
 from metarl_cli.loggers.jsonl import to_row
 from metarl_cli.loggers.notices import tell

@@ -20,7 +20,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from metarl_cli.cli import main
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
-from metarl_cli.core.naming import cut
+from metarl_cli.core.words import cut
 from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.loggers.wandb import flatten
 from metarl_cli.runtime.run_record import RunRecord

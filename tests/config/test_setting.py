@@ -16,7 +16,7 @@ from metarl_cli.config.setting import (
     sweep_noted,
     swept_of,
 )
-from metarl_cli.core.naming import cut, folder_part, short_settings
+from metarl_cli.core.words import cut, folder_part, short_settings
 
 TYPED = ["env=nav2d", "algo.num_tasks=4", "seed=1", "+algo.inner.steps=2", "logger.wandb.mode=off"]
 

@@ -79,6 +79,12 @@ COMMANDS = {
         "gallery",
         schema.GalleryConfig,
     ),
+    "sync": Command(
+        "metarl_cli.commands.sync:run",
+        "upload runs to W&B           runs=[RUN,RUN] | runs=[latest] rebuild=true",
+        "sync",
+        schema.SyncConfig,
+    ),
     "publish": Command(
         "metarl_cli.commands.publish:run",
         "small copy of a run          checkpoint=latest to=FOLDER",
@@ -209,7 +215,7 @@ def _run(name: str, arguments: list[str]) -> int:
     completing = "-sc" in arguments or "--shell-completion" in arguments
     flags, settings, others = split(arguments)
     if others and not completing:
-        correct = _load("metarl_cli.commands.parts.corrections:corrected")
+        correct = _load("metarl_cli.commands.words.corrections:corrected")
         raise UserError(correct(name, command.config, arguments))
     if ASKING.intersection(flags):
         return _load("metarl_cli.commands.help:show")(

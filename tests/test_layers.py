@@ -35,7 +35,8 @@ TOP_LAYER = 6  # cli.py
 FENCES = {
     "hydra": ("config/", "cli.py", "commands/", "sweeps/"),
     "omegaconf": ("config/", "cli.py", "commands/", "sweeps/", "testing/"),
-    "wandb": ("loggers/wandb.py",),
+    "wandb": ("loggers/wandb.py", "loggers/wandb_session.py", "loggers/wandb_media.py"),
+    "tensorboardX": ("loggers/tensorboard.py",),
     "rich": ("loggers/console.py", "commands/", "sweeps/"),
     "mujoco": ("envs/",),
     "matplotlib": ("reports/",),

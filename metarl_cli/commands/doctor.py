@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from metarl_cli.commands.parts import probes
-from metarl_cli.commands.parts.lines import hanging
+from metarl_cli.commands.words.lines import hanging
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.version import VERSION
 

@@ -12,6 +12,7 @@ from metarl_cli.commands.parts.frozen import load_agent, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import RunObjects, build_logger
 from metarl_cli.core.errors import RunError, UserError, writing_into
+from metarl_cli.core.protocols import TEST
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation
 from metarl_cli.runtime.evaluator import MetaTest
@@ -86,14 +87,16 @@ def _mirror(
         RunObjects(
             run_dir=path.parent,
             config=config,
-            name=f"eval-{identity.algo}-{identity.env}",
-            default_group=f"{identity.env}/{identity.algo}",
+            name=f"eval-{identity.label}",
+            default_group=identity.group,
+            choices=identity.choices,
+            run_tags=identity.labels,
             job_type="eval",
             title=identity.title,
             total_steps=env_steps,
         ),
     )
-    logger.log(result.metrics(), env_steps)
+    logger.log(result.metrics(TEST), env_steps)
     logger.close("finished")
 
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig
 
-from metarl_cli.commands.gallery import task_in_words as parameters_in_words
-from metarl_cli.commands.parts.assemble import Parts
+from metarl_cli.commands.parts.filming import play, write_film
 from metarl_cli.commands.parts.frozen import load_agent, settings_of
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.loggers.console import LastingConsole
-from metarl_cli.loggers.gif import write_gif
 from metarl_cli.reports.strip import StripRow, strip_figure
 from metarl_cli.runtime.evaluation import task_in_words
-from metarl_cli.runtime.film import DrawnSimulation, FilmedEpisode, film_trial
+from metarl_cli.runtime.film import FilmedEpisode
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.runs import new_folder
-
-EPISODE_PLAYING_TIME_MS = 4000
 
 
 def run(cfg: DictConfig) -> int:
@@ -31,7 +26,7 @@ def run(cfg: DictConfig) -> int:
     if cfg.task >= num_test:
         raise UserError(f"task: got {cfg.task}, but the test tasks are 0 to {num_test - 1}")
     parts, _, _ = load_agent(trained, manifest, run_cfg)
-    episodes, task = _play(parts, cfg.task)
+    episodes, task = play(parts, cfg.task)
     named = task_in_words(cfg.task, same=parts.split.same_tasks)
     title = f"{trained.identity.title}, {named}: {task}"
     to = Path(cfg.output) if cfg.output else new_folder("film", trained.folder.resolve().name)
@@ -43,33 +38,11 @@ def run(cfg: DictConfig) -> int:
     return 0
 
 
-def _play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
-    """Film a trial; return it with the task in words."""
-    simulation = parts.family.simulate(
-        parts.test_envs_per_task, device=parts.device, threads=parts.threads
-    )
-    if not isinstance(simulation, DrawnSimulation):
-        raise UserError("film: this environment draws no pictures")
-    episodes = film_trial(
-        parts.algorithm,
-        simulation,
-        parts.split,
-        task=task,
-        episodes=parts.adaptations,
-        seed=parts.test_seed,
-    )
-    simulation.close()
-    params = parts.split.fixed("test").params[task].numpy()
-    return episodes, parameters_in_words(parts.family.task_names, params)
-
-
 def _write(
     episodes: Sequence[FilmedEpisode], folder: Path, *, strip_frames: int, title: str
 ) -> None:
-    frames = np.stack([frame for episode in episodes for frame in episode.frames.values()])
-    time_ms = EPISODE_PLAYING_TIME_MS * len(episodes)
     rows = [StripRow(f"episode {e.index}\nreturn {e.total_reward:.2f}", e.frames) for e in episodes]
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_gif(folder / "film.gif", frames, most_frames=len(frames), playing_time_ms=time_ms)
+        write_film(folder / "film.gif", episodes)
         strip_figure(rows, folder / "strip.png", frames=strip_frames, title=title)

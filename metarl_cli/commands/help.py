@@ -6,10 +6,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from metarl_cli.commands.parts.comments import header_of
-from metarl_cli.commands.parts.explanations import Setting, explain_settings
-from metarl_cli.commands.parts.lines import paragraph
-from metarl_cli.commands.parts.pages import options_line, settings_lines
+from metarl_cli.commands.words.comments import header_of
+from metarl_cli.commands.words.explanations import Setting, explain_settings
+from metarl_cli.commands.words.lines import paragraph
+from metarl_cli.commands.words.pages import options_line, settings_lines
 from metarl_cli.config.compose import options_of
 from metarl_cli.config.sources import groups_of
 from metarl_cli.core.plugins import conf_file

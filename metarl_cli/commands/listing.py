@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from metarl_cli.commands.parts.comments import header_of, keys_of
 from metarl_cli.commands.parts.env_facts import env_facts
-from metarl_cli.commands.parts.explanations import Setting, explain_settings
-from metarl_cli.commands.parts.lines import paragraph
-from metarl_cli.commands.parts.pages import settings_lines
+from metarl_cli.commands.words.comments import header_of, keys_of
+from metarl_cli.commands.words.explanations import Setting, explain_settings
+from metarl_cli.commands.words.lines import paragraph
+from metarl_cli.commands.words.pages import settings_lines
 from metarl_cli.config.build import build
 from metarl_cli.config.check import check, plugins_of
 from metarl_cli.config.compose import compose, files_of, options_of
@@ -25,7 +25,8 @@ from metarl_cli.config.schema import BenchConfig, TrainConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.plugins import conf_file
-from metarl_cli.core.words import suggest
+from metarl_cli.core.protocols import TEST, VALIDATION
+from metarl_cli.core.words import short_settings, suggest
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import RunRecord
 
@@ -38,7 +39,7 @@ GROUPS = {
     "loggers": "logger",
 }
 RUNS = "runs"
-RUN_COLUMNS = ("run", "env", "algo", "seed", "status", "env_steps", "last_eval")
+RUN_COLUMNS = ("run", "name", "env", "algo", "swept", "seed", "status", "env_steps", "last_eval")
 OPTIONS = "env=<name>, algo=<name>, ..."
 OUTPUTS = Path("outputs")
 PLAIN_WIDTH = 200  # columns without a terminal
@@ -102,14 +103,17 @@ def _run_row(run: RunRecord) -> list[str]:
     except UserError as error:
         status = f"damaged: {error}"
     status = f"damaged: {run.fault}" if run.fault else status
-    facts = (run.folder.as_posix(), known.env, known.algo, known.seed, status, steps, last_eval)
+    swept = " ".join(short_settings(known.swept or []))
+    what = (known.name, known.env, known.algo, swept, known.seed)
+    facts = (run.folder.as_posix(), *what, status, steps, last_eval)
     return ["" if fact is None else str(fact) for fact in facts]
 
 
 def _probe_curve(row: dict[str, Any]) -> str:
     """Return the greedy return after 0, 1, ... K episodes: `-40.1 > -11.5 > -4.2`."""
     values: list[str] = []
-    while isinstance(score := row.get(f"eval/probe_{len(values)}"), int | float):
+    group = TEST if f"{TEST}/probe_0" in row else VALIDATION
+    while isinstance(score := row.get(f"{group}/probe_{len(values)}"), int | float):
         values.append(f"{score:.1f}")
     return " > ".join(values)
 

@@ -6,7 +6,7 @@ A composition root: what a run is made of is put together here, and what happens
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, take_up
+from metarl_cli.commands.parts.filming import frames_of, play, require_drawn, write_film
 from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
 from metarl_cli.config.frozen import freeze
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
-from metarl_cli.core.protocols import HELD_OUT
-from metarl_cli.core.words import setting
+from metarl_cli.core.protocols import HELD_OUT, TEST, Table
+from metarl_cli.core.words import one_line, setting
+from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
 from metarl_cli.runtime.find_runs import find_checkpoint
-from metarl_cli.runtime.run_record import RunRecord
+from metarl_cli.runtime.run_record import Identity, RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code, pass_on
 from metarl_cli.runtime.trainer import Budget, Trainer
+from metarl_cli.sweeps.setting import in_sweep, setting_of, swept_of
 
 VALIDATION_EPISODES = 10  # adaptations at most while training; retraining takes a hundred
 
@@ -40,27 +43,18 @@ class Run:
 
     folder: RunFolder
     cfg: DictConfig
-    env: str
-    algo: str
-    experiment: str | None = None
+    known: Identity
     state: dict[str, Any] | None = None  # of the checkpoint to continue from
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the run is, in words and numbers."""
-        names = {"env": self.env, "algo": self.algo, "experiment": self.experiment}
-        return names | {"seed": self.cfg.seed}
 
 
 def run(cfg: DictConfig) -> int:
     """Start a new run, or go on with the one that a sweep or a batch system has begun."""
-    hydra = HydraConfig.get().runtime
-    choices = hydra.choices
-    chosen = (choices["env"], choices["algo"], choices.get("experiment"))
-    run = Run(RunFolder(Path(hydra.output_dir)), cfg, *chosen)
+    run = Run(RunFolder(Path(HydraConfig.get().runtime.output_dir)), cfg, _identity(cfg))
     parts = assemble(cfg)
     parts.require_trainable()
     parts.require_room()
+    if cfg.film:
+        require_drawn(parts)
     with writing_into(run.folder.path):
         run.folder.path.mkdir(parents=True, exist_ok=True)
     run.folder.lock()
@@ -81,8 +75,7 @@ def resume(cfg: DictConfig) -> int:
     folder = RunFolder(record.folder)
     folder.lock()
     run_cfg = settings_of(record, cfg.overrides)
-    known = record.identity
-    run = Run(folder, run_cfg, str(known.env), str(known.algo), known.experiment)
+    run = Run(folder, run_cfg, replace(record.identity, seed=run_cfg.seed))
     parts = assemble(run_cfg)
     parts.require_room()
     run.state = take_up(parts.algorithm, record, manifest)
@@ -103,6 +96,22 @@ def _require_continuable(overrides: DictConfig, state: dict[str, Any], seed: int
     steps, done = OmegaConf.select(overrides, "budget.env_steps"), state["sampler"]["env_steps"]
     if steps is not None and steps < done:
         raise UserError(f"budget.env_steps={steps}: the run has done {done} steps already")
+
+
+def _identity(cfg: DictConfig) -> Identity:
+    """What a new run is called."""
+    hydra = HydraConfig.get()
+    choices, setting = hydra.runtime.choices, setting_of(hydra.overrides.task)
+    return Identity(
+        env=choices["env"],
+        algo=choices["algo"],
+        experiment=choices.get("experiment"),
+        seed=cfg.seed,
+        name=cfg.name,
+        tags=list(cfg.tags or []),
+        setting=setting,
+        swept=swept_of(setting) if in_sweep() else None,
+    )
 
 
 def _freeze(run: Run) -> None:
@@ -145,9 +154,11 @@ def _objects(run: Run) -> RunObjects:
     return RunObjects(
         run_dir=run.folder.path,
         config=config,
-        title=f"{run.algo} on {run.env}",
-        name=f"{run.algo}-{run.env}-s{run.cfg.seed}",
-        default_group=f"{run.env}/{run.algo}",
+        choices=run.known.choices,
+        title=run.known.title,
+        name=run.known.label,
+        default_group=run.known.group,
+        run_tags=run.known.labels,
         job_type="train",
         total_steps=run.cfg.budget.env_steps,
         initial_step=0 if run.state is None else run.state["sampler"]["env_steps"],
@@ -166,7 +177,7 @@ def _note_beginning(run: Run, parts: Parts, loggers: LoggersOfRun) -> None:
     if run.state is not None:
         environment = {"resumed": environment}  # what the run began with stays on record
     ids = {_id_fact(key): run_id for key, run_id in loggers.run_ids.items()}
-    facts = run.facts | environment | {"threads": parts.threads} | ids
+    facts = run.known.names | environment | {"threads": parts.threads} | ids
     run.folder.update_meta(status="running", **facts)
 
 
@@ -189,7 +200,7 @@ def _trainer(run: Run, parts: Parts, loggers: LoggersOfRun) -> Trainer:
         sampler=parts.training_sampler(),
         validate=lambda: parts.test("validation", most_episodes=VALIDATION_EPISODES, probe=False),
         logger=loggers.all,
-        record_position=record.position if record else lambda: 0,
+        record_position=record.position,
         store=run.folder.store(budget.keep_checkpoints),
         budget=budget,
         identity=loggers.run_ids | {"threads": parts.threads},
@@ -201,17 +212,15 @@ def _continue_from(run: Run, trainer: Trainer, threads: int, loggers: LoggersOfR
     """Load the state to continue from, if there is one, and cut the record back to it."""
     record, logger = loggers.record, loggers.all
     if run.state is None:
-        if record:
-            record.truncate(0)  # of an attempt that came to nothing
+        record.truncate(0)  # of an attempt that came to nothing
         return
     try:
         trainer.continue_from(run.state)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(f"the checkpoint of {run.folder.path} is not one of metarl") from error
-    if record:
-        if record.position() < run.state["record"]:
-            logger.notice(f"{record.path} has lost rows from before the checkpoint")
-        record.truncate(run.state["record"])
+    if record.position() < run.state["record"]:
+        logger.notice(f"{record.path} has lost rows from before the checkpoint")
+    record.truncate(run.state["record"])
     if (then := run.state["identity"].get("threads")) != threads:
         logger.notice(f"resumed with {threads} threads instead of {then}: not bit-identical")
 
@@ -226,8 +235,8 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun)
     logger.notice(f"meta-testing {used.file}, the {kind}, on {tasks}")
     result = parts.test("test")
     evaluation = result.evaluation(
-        env=run.env,
-        algo=run.algo,
+        env=str(run.known.env),
+        algo=str(run.known.algo),
         checkpoint=used.file,
         env_steps=used.env_steps,
         test_seed=run.cfg.env.tasks.test_seed,
@@ -235,6 +244,22 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun)
     )
     evaluation.write(run.folder.files.evaluation)
     held_out = {HELD_OUT: float(not split.same_tasks)}
-    logger.log(result.metrics() | held_out, trainer.sampler.env_steps)
+    logger.log(result.metrics(TEST) | held_out, trainer.sampler.env_steps)
     logger.artifact(trainer.store.folder / used.file, "model", ["best"])
+    _show(run, parts, evaluation.table(), loggers.all, trainer.sampler.env_steps)
     return evaluation
+
+
+def _show(run: Run, parts: Parts, table: Table, logger: Fanout, steps: int) -> None:
+    """Hand on what is no number: the adaptation curve, a film if one was asked for, pictures."""
+    files = run.folder.files
+    logger.table(f"{TEST}/adaptation", table, steps)
+    if run.cfg.get("film"):
+        try:
+            episodes, _ = play(parts, 0)
+            write_film(files.film, episodes)
+            logger.video(TEST, frames_of(episodes), steps)
+        except (UserError, RuntimeError, OSError) as error:  # no graphics here, a full disk
+            logger.notice(f"no film: {one_line(error)}")
+    if files.curves.is_file():
+        logger.image("curves", files.curves, steps)

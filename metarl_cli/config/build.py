@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.config.aliases import hint
 from metarl_cli.config.check import check, plugins_of
-from metarl_cli.config.compose import compose
+from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import SECTIONS, BenchConfig, EvalConfig, ResumeConfig, TrainConfig
 from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.words import one_line
+from metarl_cli.core.words import one_line, suggest
 
 __all__ = [
     "BenchConfig",
@@ -78,9 +78,22 @@ def merge_overrides(frozen: DictConfig, overrides: DictConfig) -> DictConfig:
     assert isinstance(changes, dict)
     known = flatten(merged)
     merged["plugins"] = changes.pop("plugins", [])
+    if isinstance(changes.get("logger"), str | list):
+        merged["logger"] = _loggers(merged["logger"], changes.pop("logger"))
     for key, value in _leaves(changes, "", keep_lists=True):
         _apply(merged, key, value, known)
     return merged
+
+
+def _loggers(known: DictConfig, chosen: str | list[Any]) -> dict[str, Any]:
+    """Return the settings of the loggers that are named: those of the run, or else of our YAML."""
+    nodes: dict[str, Any] = {}
+    for name in [chosen] if isinstance(chosen, str) else chosen:
+        if name not in known and name not in (options := options_of("logger")):
+            raise UserError(f"there is no logger={name}.{suggest(str(name), options)}")
+        among = known if name in known else compose("train", [f"logger=[{name}]"]).logger
+        nodes[name] = among[name]
+    return nodes
 
 
 def _apply(merged: DictConfig, key: str, value: Any, known: dict[str, Any]) -> None:

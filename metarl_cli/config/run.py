@@ -18,9 +18,10 @@ from omegaconf import DictConfig
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import FAILURES, explain, missing_extra
 from metarl_cli.config.sources import our_sources
-from metarl_cli.config.sweep_folder import with_sweep_folder
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.paths import conf_dir
+from metarl_cli.sweeps.setting import sweep_noted
+from metarl_cli.sweeps.sweep_folder import with_sweep_folder
 
 STOPPED = (75, 130)  # left after a signal: the rest of a sweep must not start
 LAUNCHERS = ("submitit", "ray")  # packages whose errors say that a cluster or its job has failed
@@ -107,7 +108,7 @@ def run_hydra(
     sys.argv = ["metarl", *with_sweep_folder(config_name, arguments)]
     program = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)
     try:
-        with our_sources(config_name, arguments):
+        with our_sources(config_name, arguments), sweep_noted(arguments):
             program(task)()
     except JobError as failed:  # the first of them, of which Hydra has told the settings
         task.note(failed.code)

@@ -95,6 +95,9 @@ class TrainConfig:
     seed: int = at_least(0)
     threads: int = at_least(0)
     network: Node | None = None
+    name: str | None = None
+    tags: list[str] | None = None
+    film: bool = False
 
 
 @dataclass
@@ -177,6 +180,17 @@ class LocalPoolConfig:
     retries: int = at_least(0)
     grace_s: float = at_least(0)
     time_limit_s: float | None = at_least(1, optional=True)
+
+
+@dataclass
+class SyncConfig:
+    """Root of `metarl sync`."""
+
+    runs: list[str]
+    rebuild: bool
+    mode: Literal["auto", "online", "offline"]
+    project: str | None = None
+    entity: str | None = None
 
 
 # Sub-sections of open groups that other parts of the program read, not the class itself.

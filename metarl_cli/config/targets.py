@@ -30,6 +30,7 @@ ROOMS = {
     "networks": ("networks",),
 }
 ROOM_OF_GROUP = {"algo": "algorithms", "env": "envs", "logger": "loggers", "network": "networks"}
+EXTRAS = {"tensorboardX": "tensorboard"}  # what some class imports: the extra that brings it
 UNIONS = (Union, types.UnionType)
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -151,6 +152,9 @@ def _import(name: str, key: str) -> Any:
         return get_object(name)
     except Exception as error:
         cause = error.__cause__ or error
+        if isinstance(cause, ModuleNotFoundError) and cause.name in EXTRAS:
+            extra = f"pip install 'metarl-cli[{EXTRAS[cause.name]}]'"
+            raise UserError(f"{key} needs {cause.name}: {extra}") from error
         missing = isinstance(cause, ImportError | AttributeError | ValueError)
         problem = "there is no" if missing else "cannot import"
         if graphics := os.environ.get("MUJOCO_GL"):  # a wrong one makes importing mujoco fail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
 Metrics = dict[str, float]  # flat `group/name` keys
-# A row with this metric is the meta-test that ends a run; other `eval/` rows are validation. It is
-# 1 where the test tasks are held out, 0 where there are so few that they are trained on, too.
-HELD_OUT = "eval/held_out"
+# Metrics of a meta-test, by whom it is for: validation while training, the test that ends a run.
+VALIDATION, TEST = "eval", "test"
+# Beside those of the test: 1 where its tasks are held out, 0 where there are so few that they are
+# trained on, too.
+HELD_OUT = f"{TEST}/held_out"
 DENSE = "info/reward_dense"  # in the extras of episodes
 
 Split = Literal["train", "validation", "test"]
@@ -230,6 +232,30 @@ class PredictsReward(Protocol):
 
         The reward, or the chance of a positive one, whichever the agent has learned.
         """
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers and words in columns; None is an empty cell."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[float | int | str | None]]
+
+
+@runtime_checkable
+class ShowsImages(Protocol):
+    """What a logger may offer beside what all have."""
+
+    def image(self, name: str, path: Path, step: int) -> None:
+        """Show a picture that is a file, as it was at `step` environment steps."""
+
+
+@runtime_checkable
+class ShowsTables(Protocol):
+    """What a logger may offer beside what all have."""
+
+    def table(self, name: str, table: Table, step: int) -> None:
+        """Show a table, as it was at `step` environment steps."""
 
 
 class Logger(Protocol):

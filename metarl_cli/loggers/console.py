@@ -23,8 +23,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.loggers.jsonl import to_row
 
+_META_TESTS = (f"{VALIDATION}/", f"{TEST}/")
 _REFRESH_HZ = 1.0  # drawing 40 numbers takes 10 ms: 1 % of one core
 _LINE_METRICS = 6  # numbers in a plain line
 _BAR_WIDTH = 24  # characters
@@ -74,7 +76,7 @@ class ConsoleLogger:
     def log(self, metrics: Mapping[str, Any], step: int) -> None:
         """Show a row; the display is redrawn by its own clock."""
         row = {key: value for key, value in to_row(metrics, step).items() if _is_number(value)}
-        evaluated = {key: row[key] for key in row if key.startswith("eval/")}
+        evaluated = {key: row[key] for key in row if key.startswith(_META_TESTS)}
         self._pace.advance(row.pop("env_steps"))
         self._metrics |= {key: row[key] for key in row if key not in evaluated}
         self._curve = evaluated or self._curve
@@ -135,14 +137,16 @@ class ConsoleLogger:
     def _line(self, row: dict[str, Any]) -> None:
         self._held_row = {}
         shown = {k: v for k, v in row.items() if k.startswith("train/")} or {
-            k: v for k, v in row.items() if not k.startswith("eval/")
+            k: v for k, v in row.items() if not k.startswith(_META_TESTS)
         }
         parts = [self._pace.describe()]
         parts += [f"{_short(key)} {_number(shown[key])}" for key in list(shown)[:_LINE_METRICS]]
         for kind in ("online", "probe"):
             values = curve(row, kind)
             if values:
-                parts.append(f"eval {kind} " + " ".join(_number(v) for v in values.values()))
+                parts.append(
+                    f"{_group(row)} {kind} " + " ".join(_number(v) for v in values.values())
+                )
         self._print("  ".join(parts))
 
     def _render(self) -> RenderableType:
@@ -202,8 +206,11 @@ class _ValueBar:
 
 
 def curve(metrics: Mapping[str, Any], kind: str) -> dict[int, float]:
-    """Return `{k: value}` of the keys `eval/<kind>_<k>`, in order of the episode index k."""
-    prefix = f"eval/{kind}_"
+    """Return `{k: value}` of the keys `eval/<kind>_<k>`, in order of the episode index k.
+
+    Or of `test/<kind>_<k>`, where the row is the test that ends a run.
+    """
+    prefix = f"{_group(metrics)}/{kind}_"
     found = {
         int(key.removeprefix(prefix)): float(value)
         for key, value in metrics.items()
@@ -242,11 +249,16 @@ def two_columns(metrics: Mapping[str, Any]) -> Table:
 
 
 def _with_interval(metrics: Mapping[str, Any], index: int) -> str:
-    key = f"eval/online_{index}"
+    key = f"{_group(metrics)}/online_{index}"
     text = _optional(curve(metrics, "online"), index)
     if f"{key}_low" in metrics and f"{key}_high" in metrics:
         return f"{text} [{_number(metrics[f'{key}_low'])}, {_number(metrics[f'{key}_high'])}]"
     return text
+
+
+def _group(metrics: Mapping[str, Any]) -> str:
+    """What the names of a row's meta-test begin with; it has one at most."""
+    return TEST if any(key.startswith(f"{TEST}/") for key in metrics) else VALIDATION
 
 
 def _optional(values: Mapping[int, float], index: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metarl_cli.core.protocols import Logger
+from metarl_cli.core.protocols import Logger, ShowsImages, ShowsTables, Table
 from metarl_cli.loggers.jsonl import JsonlLogger
 from metarl_cli.loggers.notices import tell
 
@@ -32,6 +32,24 @@ class Fanout:
     def video(self, name: str, frames: np.ndarray, step: int) -> None:
         """Send frames `[T, H, W, 3]` uint8 to every logger."""
         self._each(lambda logger: logger.video(name, frames, step))
+
+    def image(self, name: str, path: Path, step: int) -> None:
+        """Send a picture to every logger that shows such."""
+
+        def show(logger: Logger) -> None:
+            if isinstance(logger, ShowsImages):
+                logger.image(name, path, step)
+
+        self._each(show)
+
+    def table(self, name: str, table: Table, step: int) -> None:
+        """Send a table to every logger that shows such."""
+
+        def show(logger: Logger) -> None:
+            if isinstance(logger, ShowsTables):
+                logger.table(name, table, step)
+
+        self._each(show)
 
     def artifact(self, path: Path, kind: str, aliases: list[str]) -> None:
         """Send a file to every logger."""

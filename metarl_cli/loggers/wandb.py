@@ -12,20 +12,29 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from metarl_cli.core.errors import UserError
-from metarl_cli.loggers.gif import write_gif
+from metarl_cli.core.protocols import Table
+from metarl_cli.core.words import cut
 from metarl_cli.loggers.guard import call_within, environment, one_line, process_state_kept
 from metarl_cli.loggers.jsonl import to_row
 from metarl_cli.loggers.notices import tell
-
-Mode = Literal["auto", "online", "offline", "disabled"]
+from metarl_cli.loggers.wandb_media import log_artifact, log_image, log_table, log_video
+from metarl_cli.loggers.wandb_session import (
+    GRACE_S,
+    Mode,
+    choose_mode,
+    end_service,
+    folders,
+    has_key,
+    open_run,
+)
 
 _INTERRUPTED_S = 3.0  # patience with the upload when the scheduler waits for us to leave
-_GRACE_S = 5.0  # added to finish_timeout_s before the W&B process counts as hung
+_MOST_CHARACTERS = {"name": 128, "group": 128, "tags": 64}  # as the server has it
 _OWN_FILES = ("metrics.jsonl", "meta.json", "eval.json", "*.log")  # uploaded at the end
 
 
@@ -43,10 +52,13 @@ class WandbLogger:
         init_timeout_s: Seconds that the server has to answer at the start.
         finish_timeout_s: Seconds that the upload may take at the end.
         run_dir: Folder of the run; all W&B files are kept in it.
-        config: The run's resolved configuration, any nesting; stored flat with dotted keys.
+        config: The run's resolved configuration, any nesting; stored flat with dotted keys, so that
+            an agent of a W&B sweep can pass all of it on. It cannot pass null, which is left out.
         name: Display name.
-        default_group: Group if the user named none, `<env>/<algo>`.
+        default_group: Group if the user named none.
         job_type: `train` or `eval`.
+        choices: Options that the configuration was composed of, by their groups; stored as well.
+        run_tags: More tags.
         run_id: Identity of the run to continue; None draws one. WANDB_RUN_ID comes first.
         resume: Whether the run `run_id` may already exist at the server.
     """
@@ -66,6 +78,8 @@ class WandbLogger:
         name: str,
         default_group: str,
         job_type: str,
+        choices: Mapping[str, str] | None = None,
+        run_tags: Sequence[str] = (),
         run_id: str | None = None,
         resume: bool = False,
     ) -> None:
@@ -80,15 +94,15 @@ class WandbLogger:
         self._arguments = {
             "project": project,
             "entity": entity,
-            "group": group or default_group,
-            "tags": list(tags),
-            "name": name,
+            "group": cut(group or default_group, _MOST_CHARACTERS["group"]),
+            "tags": [cut(tag, _MOST_CHARACTERS["tags"]) for tag in [*tags, *run_tags]],
+            "name": cut(name, _MOST_CHARACTERS["name"]),
             "job_type": job_type,
-            "config": flatten(config),
+            "config": _without_null(flatten(config)) | dict(choices or {}),
             "id": self.run_id,
             "resume": "allow" if resume else None,
         }
-        chosen = _choose(mode)
+        chosen = choose_mode(mode)
         if chosen != "disabled":
             self._start(chosen)
 
@@ -103,14 +117,22 @@ class WandbLogger:
             return
         try:
             with process_state_kept():
-                self._log_video(name, frames, step)
+                log_video(self._run, name, frames, step)
         except Exception as error:
             self._video_failed = True
             tell(f"W&B: no videos ({one_line(error)}).")
 
+    def image(self, name: str, path: Path, step: int) -> None:
+        """Log a picture that is a file."""
+        self._guarded("image", lambda: log_image(self._run, name, Path(path), step))
+
+    def table(self, name: str, table: Table, step: int) -> None:
+        """Log a table."""
+        self._guarded("table", lambda: log_table(self._run, name, table, step))
+
     def artifact(self, path: Path, kind: str, aliases: list[str]) -> None:
         """Publish a file; offline it is copied into the run folder until the upload."""
-        self._guarded("artifact", lambda: self._log_artifact(Path(path), kind, aliases))
+        self._guarded("artifact", lambda: log_artifact(self._run, Path(path), kind, aliases))
 
     def notice(self, text: str) -> None:
         """Ignore notices: they are for people."""
@@ -126,7 +148,7 @@ class WandbLogger:
         self._environment.close()
 
     def _start(self, mode: Mode) -> None:
-        self._environment.enter_context(environment(_folders(self._run_dir)))
+        self._environment.enter_context(environment(folders(self._run_dir)))
         try:
             with process_state_kept():
                 self._open(mode)
@@ -151,19 +173,19 @@ class WandbLogger:
     def _try_online(self) -> str:
         """Return why the run cannot be online, or an empty string if it is."""
         try:
-            if not _has_key():
+            if not has_key():
                 return "no API key"
             self._run = self._init("online")
             self._online = True
         except Exception as error:
-            _end_service()  # it still holds the run id
+            end_service()  # it still holds the run id
             return one_line(error)
         return ""
 
     def _init(self, mode: Literal["online", "offline"]) -> Any:
         offline = {"resume": None} if mode == "offline" else {}  # `wandb sync` joins pieces by id
         arguments = self._arguments | offline
-        return _open_run(mode, self._run_dir, timeouts_s=self._timeouts_s, arguments=arguments)
+        return open_run(mode, self._run_dir, timeouts_s=self._timeouts_s, arguments=arguments)
 
     def _describe(self, reason: str) -> str:
         folder = self._run.settings.sync_dir
@@ -171,24 +193,6 @@ class WandbLogger:
             return f"W&B: online, {self._run.url}. Local copy in {folder}"
         why = f" ({reason})" if reason else ""
         return f"W&B: offline{why}. Data in {folder}; upload later with: wandb sync {folder}"
-
-    def _log_video(self, name: str, frames: np.ndarray, step: int) -> None:
-        import wandb
-
-        path = self._run_dir / "wandb" / f"video-{secrets.token_hex(4)}.gif"
-        try:
-            write_gif(path, frames)
-            video = wandb.Video(str(path), format="gif")
-            self._run.log({"env_steps": int(step), f"video/{name}": video})  # copies the file
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _log_artifact(self, path: Path, kind: str, aliases: list[str]) -> None:
-        import wandb
-
-        artifact = wandb.Artifact(f"{kind}-{self.run_id}", type=kind)
-        artifact.add_file(str(path))
-        self._run.log_artifact(artifact, aliases=aliases)
 
     def _before_finish(self, status: str) -> None:
         if status == "interrupted" and self._online:
@@ -198,14 +202,14 @@ class WandbLogger:
                 self._run.save(str(path), base_path=str(self._run_dir), policy="end")
 
     def _finish(self, status: str) -> None:
-        limit_s = self._timeouts_s[1] + _GRACE_S
+        limit_s = self._timeouts_s[1] + GRACE_S
         if status == "interrupted" or self._broken:
             limit_s = _INTERRUPTED_S
         code = 0 if status == "finished" else 1
         error = call_within(limit_s, lambda: self._run.finish(exit_code=code))
         if error is None and not self._broken:
             return
-        _end_service()
+        end_service()
         if error is not None and not self._broken:
             rest = f"Upload with: wandb sync {self._run.settings.sync_dir}"
             tell(f"W&B: not all uploaded ({one_line(error)}). {rest}")
@@ -235,63 +239,5 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _choose(mode: Mode) -> Mode:
-    if mode not in get_args(Mode):
-        raise UserError(f"logger.wandb.mode={mode}: choose one of {', '.join(get_args(Mode))}")
-    wish = os.environ.get("WANDB_MODE")
-    if mode == "auto" and wish in ("offline", "disabled"):
-        return "offline" if wish == "offline" else "disabled"
-    return mode
-
-
-def _has_key() -> bool:
-    """Look for an API key without asking for it and without the network."""
-    # Imported in functions: it takes a second, which disabled runs need not wait for, and a broken
-    # installation of wandb is one more failure that must not stop a run.
-    import wandb
-
-    wandb.setup(wandb.Settings(silent=True))
-    return bool(wandb.login(prompt=False, verify=False))
-
-
-def _open_run(
-    mode: Literal["online", "offline"],
-    run_dir: Path,
-    *,
-    timeouts_s: tuple[float, float],
-    arguments: dict[str, Any],
-) -> Any:
-    import wandb
-
-    wandb.setup(wandb.Settings(silent=True))
-    settings = wandb.Settings(
-        silent=True,
-        console="off",
-        init_timeout=timeouts_s[0],
-        finish_timeout=timeouts_s[1],
-        finish_timeout_raises=True,
-    )
-    run = wandb.init(mode=mode, dir=str(run_dir), settings=settings, **arguments)
-    run.define_metric("*", step_metric="env_steps")
-    return run
-
-
-def _folders(run_dir: Path) -> dict[str, str]:
-    """Keep W&B out of the home folder, which may be read-only or small."""
-    folder = run_dir / "wandb"
-    return {
-        "WANDB_DIR": str(run_dir),
-        "WANDB_DATA_DIR": str(folder / "data"),
-        "WANDB_CACHE_DIR": str(folder / "cache"),
-    }
-
-
-def _end_service() -> None:
-    """Kill a dead or hung W&B process: its exit hook would wait for it, the next run talk to it."""
-    with contextlib.suppress(Exception):
-        import wandb
-
-        with contextlib.suppress(Exception):  # no public way leads to the process
-            service: Any = wandb.setup()._connection
-            service._proc._process.kill()
-        call_within(_GRACE_S, wandb.teardown)
+def _without_null(flat: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if value is not None}

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.jsonl import Row
 from metarl_cli.reports.pictures import save_picture
 from metarl_cli.runtime.evaluation import Evaluation
@@ -31,15 +30,14 @@ def run_figure(rows: Sequence[Row], evaluation: Evaluation, path: Path) -> None:
 
 def _learning_curve(axes: Axes, rows: Sequence[Row]) -> None:
     """Returns by number of adaptations: in training batches (faint) and on validation tasks."""
-    validation = [row for row in rows if HELD_OUT not in row]
     for k, color in zip(range(MAX_CURVES), COLORS, strict=True):
         label = "before adaptation" if k == 0 else f"after {k} adaptation{'s' * (k > 1)}"
         axes.plot(*_series(rows, f"train/return_{k}"), color=color, alpha=0.3, linewidth=1)
         online = f"eval/online_{k}"
-        x, y = _series(validation, online)
+        x, y = _series(rows, online)
         if x:
             axes.plot(x, y, color=color, linewidth=1.8, label=f"{label} (validation tasks)")
-            x, low, high = _series(validation, f"{online}_low", f"{online}_high")
+            x, low, high = _series(rows, f"{online}_low", f"{online}_high")
             axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps (all counted)")
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.loggers.jsonl import Row
+
+TESTED = (f"{VALIDATION}/", f"{TEST}/")
 
 
 def thin(rows: Sequence[Row], most: int) -> list[Row]:
@@ -14,7 +17,7 @@ def thin(rows: Sequence[Row], most: int) -> list[Row]:
     """
     if len(rows) <= most:
         return list(rows)
-    tested = [i for i, row in enumerate(rows) if any(key.startswith("eval/") for key in row)]
+    tested = [i for i, row in enumerate(rows) if any(key.startswith(TESTED) for key in row)]
     tested = tested[-most:]
     free = most - len(tested)
     spread = [round((i + 1) * len(rows) / free) - 1 for i in range(free)] if free else []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.files import read_regular, write_json
+from metarl_cli.core.protocols import Table
 from metarl_cli.core.typed import typed
 
 MOST_BYTES = 50_000_000
@@ -100,6 +102,13 @@ class Evaluation:
         """Say what was tested on: `40 held-out tasks`, or that they were trained on, too."""
         return tasks_in_words(self.num_tasks, same=self.same_tasks)
 
+    def table(self) -> Table:
+        """Lay out the adaptation curve, a row for each number of adaptations."""
+        bounds = [f"{kind}{end}" for kind in ("online", "probe") for end in ("", "_low", "_high")]
+        info = list(self.episodes[0].info)
+        columns = ["adaptations", *bounds, "success", "online_success", "found", *info]
+        return Table(columns, [_cells(row, info) for row in self.episodes])
+
     def to_json(self) -> dict[str, Any]:
         """Return what is written into the file."""
         return _without_absent(dataclasses.asdict(self))
@@ -107,6 +116,13 @@ class Evaluation:
     def write(self, path: Path) -> None:
         """Write the file; a failure to write is a RunError."""
         write_json(path, self.to_json())
+
+
+def _cells(row: EpisodeRow, info: Sequence[str]) -> list[float | None]:
+    cells: list[float | None] = [row.index]
+    for cell in (row.online, row.probe):
+        cells += [None] * 3 if cell is None else [cell.mean, cell.low, cell.high]
+    return [*cells, row.success, row.online_success, row.found, *(row.info[key] for key in info)]
 
 
 def tasks_in_words(num: int, *, same: bool | None) -> str:

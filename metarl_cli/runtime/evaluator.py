@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metarl_cli.core import tree
-from metarl_cli.core.protocols import Agent, Metrics, Sampler, Split
+from metarl_cli.core.protocols import VALIDATION, Agent, Metrics, Sampler, Split
 from metarl_cli.core.types import Tasks, Trajectory
 from metarl_cli.functional.statistics import bootstrap_interval
 from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation, Interval, TaskRow
@@ -59,20 +59,24 @@ class MetaTest:
         error = (variance[:2] + variance[-1]).sqrt()
         return float((lost > 2 * error).any(0).float().mean())
 
-    def metrics(self) -> Metrics:
+    def metrics(self, group: str = VALIDATION) -> Metrics:
         """Means over tasks and the interval of the online one, as `eval/online_k` and so on.
 
         `eval/diverging` is the share of tasks of `diverging`.
+
+        Args:
+            group: what the names begin with: `eval` on validation tasks, `test` on test tasks.
         """
         out: Metrics = {}
         for kind, returns in self._kinds().items():
             for k, row in enumerate(returns):
-                out[f"eval/{kind}_{k}"] = float(row.mean())
+                out[f"{group}/{kind}_{k}"] = float(row.mean())
         for k, row in enumerate(self.online):
             interval = summary(row)
-            out |= {f"eval/online_{k}_low": interval.low, f"eval/online_{k}_high": interval.high}
+            name = f"{group}/online_{k}"
+            out |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
         if (diverging := self.diverging()) is not None:
-            out["eval/diverging"] = diverging
+            out[f"{group}/diverging"] = diverging
         return out
 
     def evaluation(

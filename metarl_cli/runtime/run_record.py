@@ -21,7 +21,9 @@ import yaml
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import read_regular
 from metarl_cli.core.plain_yaml import read_plain_yaml
+from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.core.typed import typed
+from metarl_cli.core.words import short_settings
 from metarl_cli.loggers.jsonl import Row, iterate_rows
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
 from metarl_cli.runtime.manifest import read_manifest
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from metarl_cli.runtime.checkpoint import CheckpointStore
 
 MOST_META_BYTES = 1_000_000
+OLD_HELD_OUT = "eval/held_out"  # marked the row of the test in earlier versions
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,16 @@ class RunFiles:
     def evaluation(self) -> Path:
         """The meta-test of the checkpoint that training ended up with."""
         return self.folder / "eval.json"
+
+    @property
+    def film(self) -> Path:
+        """A trial of the best agent in the first test task, if it was asked for."""
+        return self.folder / "film.gif"
+
+    @property
+    def curves(self) -> Path:
+        """The learning curve and the adaptation curve, if they were drawn."""
+        return self.folder / "curves.png"
 
     @property
     def checkpoints(self) -> Path:
@@ -89,11 +102,52 @@ class Identity:
     wall_s: float | None = None
     wandb_run_id: str | None = None
     resumed: dict[str, Any] | None = None  # command, versions and commit of the last resumption
+    name: str | None = None  # the user's for this run
+    tags: list[str] | None = None  # likewise
+    setting: list[str] | None = None  # `key=value` of what was chosen beside the names and the seed
+    swept: list[str] | None = None  # what of it the sweep varies that the run is a job of
 
     @property
     def title(self) -> str:
         """Short name, `maml on cheetah_vel`."""
         return f"{self.algo} on {self.env}"
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The options that the run was composed of, by their groups."""
+        chosen = {"env": self.env, "algo": self.algo, "experiment": self.experiment}
+        return {group: option for group, option in chosen.items() if option is not None}
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What is known of a run before it begins, as meta.json keeps it."""
+        first = ("env", "algo", "experiment", "seed", "name", "tags", "setting", "swept")
+        return {key: getattr(self, key) for key in first}
+
+    @property
+    def label(self) -> str:
+        """Name among other runs: `maml-cheetah_vel-step_size=0.1-s0`, or the user's own.
+
+        Beside the user's name stands only what tells the jobs of a sweep apart.
+        """
+        swept = self.swept or []
+        words = [self.name or f"{self.algo}-{self.env}", *short_settings(swept)]
+        if self.name is None or self.swept is not None:
+            words.append(f"s{self.seed}")
+        return "-".join(words)
+
+    @property
+    def group(self) -> str:
+        """Name that runs share which differ by their seed alone: `cheetah_vel/maml horizon=5`."""
+        words = [f"{self.env}/{self.algo}", self.experiment, *short_settings(self.setting or [])]
+        return " ".join(filter(None, words))
+
+    @property
+    def labels(self) -> list[str]:
+        """Words to find the run by: the user's tags, its names, what a sweep varies."""
+        names = [self.env, self.algo, self.experiment]
+        words = [*(self.tags or []), *filter(None, names), *short_settings(self.swept or [])]
+        return list(dict.fromkeys(words))
 
     def published(self) -> dict[str, Any]:
         """Return what others may know: not names in somebody's W&B account, nor his folders."""
@@ -137,8 +191,11 @@ class RunRecord:
         return settings
 
     def rows(self) -> Iterator[Row]:
-        """Read the record row by row; a last one that a crash tore off is left out."""
-        return iterate_rows(self.files.record)
+        """Read the record row by row; a last one that a crash tore off is left out.
+
+        Metrics have the names of this version, whatever version has written them.
+        """
+        return map(_present_names, iterate_rows(self.files.record))
 
     def evaluation(self) -> Evaluation:
         """Read the meta-test that training ended with."""
@@ -180,6 +237,14 @@ class RunRecord:
         known, faults = _known_facts(content)
         known.setdefault("experiment", _chosen(known.get("command") or [], "experiment"))
         return Identity(**known), f"{self.files.meta} is damaged: {faults[0]}" if faults else None
+
+
+def _present_names(row: Row) -> Row:
+    """Put the test that ends a run under `test/`, as it is now; it used to be under `eval/`."""
+    if OLD_HELD_OUT not in row:
+        return row
+    old, new = f"{VALIDATION}/", f"{TEST}/"
+    return {new + key.removeprefix(old) if key.startswith(old) else key: row[key] for key in row}
 
 
 def _known_facts(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from metarl_cli.cli import main
 from metarl_cli.core.protocols import HELD_OUT
 from metarl_cli.loggers.jsonl import read_rows
+from metarl_cli.runtime.run_record import RunRecord
 
 Call = Callable[..., int]
 RUN = Path("outputs/train/run")
@@ -54,7 +57,9 @@ def test_run_leaves_everything_needed_to_repeat_and_judge_it(
     recorded = rows()
     assert [row["env_steps"] for row in recorded] == [120, 240, 360, 360]
     assert recorded[-1][HELD_OUT] == 1.0
-    assert recorded[-1]["eval/online_2"] == pytest.approx(document["episodes"][2]["online"]["mean"])
+    assert not any(key.startswith("eval/") for key in recorded[-1])
+    assert not any(key.startswith("test/") for row in recorded[:-1] for key in row)
+    assert recorded[-1]["test/online_2"] == pytest.approx(document["episodes"][2]["online"]["mean"])
 
 
 @pytest.mark.parametrize(
@@ -157,6 +162,28 @@ def test_sweep_makes_a_run_per_seed(here: Path, tiny: list[str]) -> None:
     assert tables[0] != tables[1]
 
 
+def test_sweep_names_its_runs_after_what_it_varies(
+    here: Path, tiny: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    swept = ["algo.inner.step_size=.1,.2", "budget.env_steps=1", "name=ablation", "tags=[paper]"]
+    assert main(["train", "-m", *tiny[:-1], *swept, "hydra.sweep.dir=outputs/sweep"]) == 0
+    folders = {path.name for path in (here / "outputs/sweep").iterdir() if path.is_dir()}
+    names = [f"{i}-point_nav-maml-ablation-step_size_0.{i + 1}-s0" for i in (0, 1)]
+    assert set(names) <= folders
+    first, second = (RunRecord(here / "outputs/sweep" / name).identity for name in names)
+    assert (first.name, first.tags) == ("ablation", ["paper"])
+    assert first.swept == ["algo.inner.step_size=0.1"]
+    assert first.label == "ablation-step_size=0.1-s0"
+    assert first.labels == ["paper", "point_nav", "maml", "step_size=0.1"]
+    assert "num_tasks=2" in first.group and "step_size=0.1" in first.group
+    assert first.group != second.group
+    assert first.group == replace(first, seed=7).group
+    capsys.readouterr()
+    assert main(["list", "runs"]) == 0
+    shown = capsys.readouterr().out
+    assert "ablation" in shown and "step_size=0.1 " in shown and "step_size=0.2 " in shown
+
+
 def test_finished_run_continues_with_a_longer_budget(run: Path, train: Call) -> None:
     assert train("budget.env_steps=720", "hydra.run.dir=outputs/train/whole") == 0
     whole, parameters = rows(WHOLE), policy(WHOLE)
@@ -195,6 +222,25 @@ def test_lost_record_is_said(train: Call, capsys: pytest.CaptureFixture) -> None
     (RUN / "metrics.jsonl").write_text("")
     assert main(["train", f"resume={RUN}"]) == 0
     assert "has lost rows" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"), [("[]", False), ("[jsonl]", False), ("csv", True), ("[console]", True)]
+)
+def test_record_is_always_kept_and_progress_shown_unless_nothing_was_chosen(
+    train: Call, capsys: pytest.CaptureFixture, chosen: str, shown: bool
+) -> None:
+    assert train(f"logger={chosen}", "budget.env_steps=1") == 0
+    assert [row["env_steps"] for row in rows()] == [120, 120]
+    assert ("steps/s" in capsys.readouterr().err) == shown
+    assert (RUN / "metrics.csv").is_file() == (chosen == "csv")
+
+
+def test_film_of_the_best_agent_is_kept_where_it_was_asked_for(run: Path, train: Call) -> None:
+    assert not (RUN / "film.gif").exists()
+    assert train("film=true", "budget.env_steps=1", "hydra.run.dir=outputs/train/filmed") == 0
+    film = Image.open("outputs/train/filmed/film.gif")
+    assert film.n_frames == 3 * (10 + 1)  # episodes, each with its start
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ ROOTS = {
     "publish": schema.PublishConfig,
     "gallery": schema.GalleryConfig,
     "report": schema.ReportConfig,
+    "sync": schema.SyncConfig,
 }
 
 MISSING = {
@@ -39,6 +40,7 @@ MISSING = {
     "film": ["checkpoint=x"],
     "resume": ["resume=x"],
     "report": ["runs=[x]"],
+    "sync": ["runs=[x]"],
 }
 
 

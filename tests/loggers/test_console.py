@@ -43,6 +43,12 @@ def test_without_a_terminal_first_evaluated_and_last_rows_are_lines():
     assert lines[2] == "saved [best]"
 
 
+def test_test_that_ends_a_run_is_told_from_validation():
+    out = io.StringIO()
+    logger_on(out).log({key.replace("eval/", "test/"): x for key, x in EVALUATION.items()}, 400)
+    assert "test online -150 -110  test probe -140 -90" in out.getvalue()
+
+
 def test_without_a_terminal_every_row_is_a_line_when_the_heartbeat_is_due():
     out = io.StringIO()
     logger = logger_on(out, heartbeat_s=0.0)

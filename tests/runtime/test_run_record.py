@@ -85,6 +85,24 @@ def test_rows_are_read_one_by_one_and_a_torn_last_one_is_left_out(run: RunRecord
     assert list(rows) == [{"env_steps": 2, "a": 3}]
 
 
+def test_test_that_ends_a_run_is_found_under_its_present_names(run: RunRecord) -> None:
+    """It used to be recorded under those of validation, and marked."""
+    old = '{"env_steps": 2, "eval/online_0": 3.0, "eval/held_out": 1.0, "iteration": 4}\n'
+    run.files.record.write_text('{"env_steps": 1, "eval/online_0": 2.0}\n' + old)
+    validation, test = run.rows()
+    assert validation == {"env_steps": 1, "eval/online_0": 2.0}
+    assert test == {"env_steps": 2, "test/online_0": 3.0, "test/held_out": 1.0, "iteration": 4}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_published_record_ends_with_its_test(name: str) -> None:
+    *training, test = RunRecord(REFERENCE / name).rows()
+    assert not [key for key in test if key.startswith("eval/")]
+    assert not [key for row in training for key in row if key.startswith("test/")]
+    reached = RunRecord(REFERENCE / name).evaluation().last
+    assert test[f"test/online_{reached.index}"] == pytest.approx(reached.online.mean, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     "line",
     ["{", "[1]", "{}", '{"env_steps": "1"}', "\xff", "[" * 90_000, "x" * 2**21],

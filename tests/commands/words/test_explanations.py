@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from metarl_cli.cli import COMMANDS, RESUME
-from metarl_cli.commands.parts.explanations import explain_settings, joined
+from metarl_cli.commands.words.explanations import explain_settings, joined
 from metarl_cli.config.compose import files_of, options_of
 from metarl_cli.config.schema import TrainConfig
 from metarl_cli.core.paths import conf_dir

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metarl_cli.commands.parts.docstrings import documented
+from metarl_cli.commands.words.docstrings import documented
 
 BASE = '''
 class Base:

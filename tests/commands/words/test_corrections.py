@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metarl_cli.commands.parts.corrections import corrected
+from metarl_cli.commands.words.corrections import corrected
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metarl_cli.commands.parts.comments import comments_of, header_of, keys_of
+from metarl_cli.commands.words.comments import comments_of, header_of, keys_of
 
 YAML = """\
 # @package _global_

@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.commands.parts.comments import comments_of
-from metarl_cli.commands.parts.docstrings import documented
+from metarl_cli.commands.words.comments import comments_of
+from metarl_cli.commands.words.docstrings import documented
 from metarl_cli.config.compose import compose, files_of
 from metarl_cli.config.schema import SECTIONS, TrainConfig
 from metarl_cli.core.plugins import conf_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from metarl_cli.commands.parts.explanations import Setting
-from metarl_cli.commands.parts.lines import hanging, paragraph
+from metarl_cli.commands.words.explanations import Setting
+from metarl_cli.commands.words.lines import hanging, paragraph
 from metarl_cli.config.arguments import typed
 
 COLUMN = 34  # where explanations begin

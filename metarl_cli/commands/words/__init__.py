@@ -1,0 +1,1 @@
+"""What the command line says: explanations of settings, and what should have been typed."""

@@ -60,7 +60,7 @@ CLOSURES = {
     "algorithms/import_/import_.py": 11,
     "algorithms/dream/dream.py": 13,
 }
-# Begin with an underscore, but are not private: of named tuples, of Hydra, of torch's operators
+# Begin with an underscore, but are not private: of named tuples, of Hydra, of torch, of os
 NAMES_OF_OTHERS = {
     "_replace",
     "_asdict",
@@ -71,6 +71,7 @@ NAMES_OF_OTHERS = {
     "_local_scalar_dense",
     "_to_copy",
     "_index_put_impl_",
+    "_exit",
 }
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60

@@ -37,13 +37,13 @@ class Command:
 COMMANDS = {
     "train": Command(
         "metarl_cli.commands.train:run",
-        "meta-train, then meta-test   env=cheetah_vel algo=maml | resume=latest",
+        "meta-train, then meta-test   env=nav2d algo=rl2 | resume=latest",
         "train",
         schema.TrainConfig,
     ),
     "eval": Command(
         "metarl_cli.commands.evaluate:run",
-        "meta-test a checkpoint       checkpoint=latest env.tasks.num_test=100",
+        "meta-test a checkpoint       checkpoint=latest threads=1",
         "eval",
         schema.EvalConfig,
         changes_run=True,
@@ -63,7 +63,7 @@ COMMANDS = {
     ),
     "list": Command(
         "metarl_cli.commands.listing:main",
-        "show what there is           envs | algos | ... | runs | algo=NAME",
+        "show what there is           envs | algos | runs | algo=NAME",
         words="envs algos networks experiments budgets loggers runs "
         "env= algo= network= experiment= budget= logger=",
     ),
@@ -97,7 +97,7 @@ COMMANDS = {
     ),
     "completion": Command(
         "metarl_cli.commands.completion:main",
-        "TAB completes commands, groups and keys: metarl completion install",
+        "TAB completes words          install | uninstall",
         words="install uninstall show",
     ),
 }
@@ -131,7 +131,7 @@ metarl: meta-reinforcement learning from the command line
 
   metarl <command> --help      its groups and settings, each explained
   metarl <command> --cfg job   the configuration it would run with
-  metarl train -m seed=0,1,2   a sweep: every combination, one per core at a time
+  metarl train -m seed=0,1,2   a sweep: every combination, side by side
 
 Exit codes: 0 done, 1 the run failed, 2 the request is wrong,
 75 stopped and resumable, 130 Ctrl-C.

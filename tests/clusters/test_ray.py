@@ -16,6 +16,7 @@ QUIET = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_raylet_start_wait_time_s": "120",
+    "RAY_agent_register_timeout_ms": "120000",
 }
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"]
 pytestmark = [

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from metarl_cli.runtime.checkpoint import CheckpointStore
 
 MOST_META_BYTES = 1_000_000
+SCORE = "eval/score"  # in the record: return on validation tasks that checkpoints are chosen by
 
 
 @dataclass(frozen=True)

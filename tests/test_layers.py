@@ -38,6 +38,7 @@ FENCES = {
     "wandb": ("loggers/wandb.py",),
     "rich": ("loggers/console.py", "commands/", "sweeps/"),
     "mujoco": ("envs/",),
+    "optuna": ("sweeps/tuning/",),
     "matplotlib": ("reports/",),
     "torch.distributed": ("core/distributed.py",),
 }

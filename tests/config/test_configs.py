@@ -32,6 +32,8 @@ ROOTS = {
     "publish": schema.PublishConfig,
     "gallery": schema.GalleryConfig,
     "report": schema.ReportConfig,
+    "tune": schema.TuneConfig,
+    "tune_report": schema.TuneReportConfig,
 }
 
 MISSING = {
@@ -39,6 +41,8 @@ MISSING = {
     "film": ["checkpoint=x"],
     "resume": ["resume=x"],
     "report": ["runs=[x]"],
+    "tune": ["to=x"],
+    "tune_report": ["study=x"],
 }
 
 

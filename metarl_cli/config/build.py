@@ -20,7 +20,7 @@ from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.schema import SECTIONS, BenchConfig, EvalConfig, ResumeConfig, TrainConfig
 from metarl_cli.config.targets import locate, parameters_of, require_fitting_targets
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.words import one_line
+from metarl_cli.core.words import one_line, suggest
 
 __all__ = [
     "BenchConfig",

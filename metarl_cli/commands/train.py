@@ -13,9 +13,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from metarl_cli.commands.film import play, require_drawn
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, take_up
-from metarl_cli.commands.parts.filming import frames_of, play, require_drawn, write_film
 from metarl_cli.commands.parts.frozen import load_best, restore, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
@@ -28,6 +28,7 @@ from metarl_cli.core.words import one_line
 from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
+from metarl_cli.runtime.film import frames_of, write_film
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.run_record import Identity, RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts

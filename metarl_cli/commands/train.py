@@ -20,7 +20,7 @@ from metarl_cli.commands.parts.frozen import load_best, restore, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
 from metarl_cli.config.frozen import freeze
-from metarl_cli.config.setting import in_sweep, setting_of, swept_of
+from metarl_cli.config.naming import in_sweep, setting_of, swept_of
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
 from metarl_cli.core.protocols import HELD_OUT, TEST, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from metarl_cli.config.sweep_folder import sweep_folder, with_sweep_folder
+from metarl_cli.config.naming import sweep_folder, with_sweep_folder
 
 WORDS = ["-m", "env=point_nav", "algo=maml", "seed=0,1", "algo.inner.step_size=choice(0.1,0.2)"]
 

@@ -7,7 +7,7 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
-from metarl_cli.config.setting import (
+from metarl_cli.config.naming import (
     AGENT,
     SWEPT,
     in_sweep,

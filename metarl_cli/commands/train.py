@@ -13,13 +13,14 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from metarl_cli.commands.film import play, require_drawn
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, take_up
-from metarl_cli.commands.parts.filming import frames_of, play, require_drawn, write_film
 from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
 from metarl_cli.config.frozen import freeze
+from metarl_cli.config.naming import in_sweep, setting_of, swept_of
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
 from metarl_cli.core.protocols import HELD_OUT, TEST, Table
@@ -27,12 +28,12 @@ from metarl_cli.core.words import one_line, setting
 from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
+from metarl_cli.runtime.film import frames_of, write_film
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.run_record import Identity, RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts
 from metarl_cli.runtime.signals import Interrupted, Interruption, exit_code, pass_on
 from metarl_cli.runtime.trainer import Budget, Trainer
-from metarl_cli.sweeps.setting import in_sweep, setting_of, swept_of
 
 VALIDATION_EPISODES = 10  # adaptations at most while training; retraining takes a hundred
 

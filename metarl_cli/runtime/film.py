@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,10 +13,12 @@ from torch import Tensor
 from metarl_cli.core import tree
 from metarl_cli.core.protocols import Agent, Simulation
 from metarl_cli.core.types import Observation, StepResult
+from metarl_cli.loggers.gif import write_gif
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.evaluator import online_episodes
 
+EPISODE_PLAYING_TIME_MS = 4000
 MOST_EPISODES = 6  # of a trial: adaptation may take a hundred
 MOST_FRAMES = 100  # of an episode, and its start and end: a MuJoCo scene may take 0.1 s
 
@@ -110,3 +113,15 @@ def film_trial(
         FilmedEpisode(k, frames, float(trial[k].episode_return[0]))
         for k, frames in filmed.frames.items()
     ]
+
+
+def frames_of(episodes: Sequence[FilmedEpisode]) -> np.ndarray:
+    """Return all pictures one after the other, uint8 `[T, height, width, 3]`."""
+    return np.stack([frame for episode in episodes for frame in episode.frames.values()])
+
+
+def write_film(path: Path, episodes: Sequence[FilmedEpisode]) -> None:
+    """Write all pictures as an animated GIF."""
+    frames = frames_of(episodes)
+    time_ms = EPISODE_PLAYING_TIME_MS * len(episodes)
+    write_gif(path, frames, most_frames=len(frames), playing_time_ms=time_ms)

@@ -1,5 +1,8 @@
-"""The setting of a run: what was chosen beside its environment, algorithm, experiment and seed.
+"""Names of runs and sweeps, which follow from what was typed.
 
+The folder of a sweep follows from its command: the same command again finds what it has done.
+
+The setting of a run is what was chosen beside its environment, algorithm, experiment and seed.
 Runs of one setting differ by their seeds alone, so their mean says something. What a sweep varies
 of it stands in the names of its runs. Which keys these are only the command line of the sweep
 knows: its jobs, in whatever process, find them in an environment variable.
@@ -8,7 +11,9 @@ knows: its jobs, in whatever process, find them in an environment variable.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,15 +25,46 @@ from metarl_cli.core.words import folder_part, short_settings
 
 SWEPT = "METARL_SWEPT"  # environment variable: keys that the sweep varies, parted by commas
 AGENT = "WANDB_SWEEP_ID"  # likewise: set by an agent of W&B, which varies what it likes
-SWEEP_FLAGS = ("-m", "--multirun")
+STABLE = ("train",)  # a run follows from its command; `checkpoint=latest` is another one tomorrow
+FLAGS = ("-m", "--multirun")
+FOLDER = "hydra.sweep.dir="
+GROUPS = ("experiment", "env", "algo")  # whose options stand in the name
+SEVERAL = re.compile(r"[^\[{'\"].*,|(choice|range|glob|shuffle|sort|interval|tag)\(")
+MOST_CHARACTERS = 80
 IN_EVERY_NAME = ("env", "algo", "experiment", "seed")
 WITHOUT_EFFECT = ("logger", "threads", "device", "plugins", "name", "tags", "film", "hydra")
+
+
+def with_sweep_folder(config_name: str, arguments: Sequence[str]) -> list[str]:
+    """Add `hydra.sweep.dir=<folder>` to a command line that asks for a sweep and names none."""
+    words = list(arguments)
+    asked = any(flag in words for flag in FLAGS) and config_name in STABLE
+    if asked and not any(word.lstrip("+").startswith(FOLDER) for word in words):
+        words.append(FOLDER + sweep_folder(words))
+    return words
+
+
+def sweep_folder(words: Iterable[str]) -> str:
+    """Return `outputs/sweep/<options>-by-<swept keys>-<digest of all settings>`.
+
+    What is said to Hydra, such as how many jobs run at once, makes no other sweep; neither does
+    the code, which may have changed in between.
+    """
+    own = [word for word in words if word not in FLAGS and not word.startswith("hydra")]
+    pairs = [word.lstrip("+~").partition("=") for word in own]
+    several = [key for key, _, value in pairs if SEVERAL.match(value)]
+    options = {key: value for key, _, value in pairs if key not in several}
+    names = [options[group] for group in GROUPS if group in options]
+    names += ["by", *several] * bool(several)
+    readable = re.sub(r"[^\w.]+", "-", "-".join(names))[:MOST_CHARACTERS].strip("-")
+    digest = hashlib.sha256("\n".join(own).encode()).hexdigest()[:8]
+    return "outputs/sweep/" + "-".join(filter(None, (readable, digest)))
 
 
 @contextlib.contextmanager
 def sweep_noted(arguments: Sequence[str]) -> Iterator[None]:
     """Let the jobs of a sweep, started in this block, know what the sweep varies."""
-    if not set(SWEEP_FLAGS) & set(arguments):
+    if not set(FLAGS) & set(arguments):
         yield
         return
     before = os.environ.get(SWEPT)

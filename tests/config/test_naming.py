@@ -7,8 +7,7 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
-from metarl_cli.core.words import cut, folder_part, short_settings
-from metarl_cli.sweeps.setting import (
+from metarl_cli.config.naming import (
     AGENT,
     SWEPT,
     in_sweep,
@@ -17,6 +16,7 @@ from metarl_cli.sweeps.setting import (
     sweep_noted,
     swept_of,
 )
+from metarl_cli.core.words import cut, folder_part, short_settings
 
 TYPED = ["env=nav2d", "algo.num_tasks=4", "seed=1", "+algo.inner.steps=2", "logger.wandb.mode=off"]
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MOST_META_BYTES = 1_000_000
 OLD_HELD_OUT = "eval/held_out"  # marked the row of the test in earlier versions
+SCORE = "eval/score"  # in the record: return on validation tasks that checkpoints are chosen by
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.evaluator import MetaTest
 from metarl_cli.runtime.laps import Laps
 from metarl_cli.runtime.process import random_state, restore_random_state
+from metarl_cli.runtime.run_record import SCORE
 from metarl_cli.runtime.signals import Interrupted, Interruption
-
 
 @dataclass(frozen=True)
 class Budget:
@@ -169,7 +169,7 @@ class Trainer:
         if trained is not None and (steps >= progress.next_eval or self._finished):
             progress.next_eval = (steps // self.budget.eval_every + 1) * self.budget.eval_every
             result = self.validate()
-            metrics |= result.metrics()
+            metrics |= result.metrics() | {SCORE: result.score(self.score_after)}
             self._laps.end("eval_s")
         laps = self._laps.take()
         progress.wall_s += sum(laps.values())

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from metarl_cli.config import schema
-from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split
+from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split, split_off_run_settings
 from metarl_cli.config.waiting import Waiting
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.version import VERSION
@@ -31,6 +31,7 @@ class Command:
     config: str = ""
     schema: type | None = None
     changes_run: bool = False  # other keys than its own are settings of an earlier run
+    starts_runs: bool = False  # other keys than its own are settings of the runs that it starts
     words: str = ""  # without a schema: what TAB offers
 
 
@@ -85,6 +86,13 @@ COMMANDS = {
         "sync",
         schema.SyncConfig,
     ),
+    "tune": Command(
+        "metarl_cli.commands.tune:run",
+        "search for good settings     KEY='interval(0,1)' to=FOLDER | tune report",
+        "tune",
+        schema.TuneConfig,
+        starts_runs=True,
+    ),
     "publish": Command(
         "metarl_cli.commands.publish:run",
         "small copy of a run          checkpoint=latest to=FOLDER",
@@ -107,6 +115,12 @@ RESUME = Command(
     "resume",
     schema.ResumeConfig,
     changes_run=True,
+)
+TUNE_REPORT = Command(
+    "metarl_cli.commands.tune:report",
+    "what a search has found",
+    "tune_report",
+    schema.TuneReportConfig,
 )
 # Commands of other programs, and what is typed here
 OTHERS_SAY = {
@@ -210,6 +224,8 @@ def _run(name: str, arguments: list[str]) -> int:
     command = COMMANDS[name]
     if name == "train" and any(re.match(r"\+*resume=", argument) for argument in arguments):
         command = RESUME
+    if name == "tune" and arguments[:1] == ["report"]:
+        command, name, arguments = TUNE_REPORT, "tune report", arguments[1:]
     if command.schema is None:
         return _load(command.target)(arguments)
     completing = "-sc" in arguments or "--shell-completion" in arguments
@@ -217,12 +233,17 @@ def _run(name: str, arguments: list[str]) -> int:
     if others and not completing:
         correct = _load("metarl_cli.commands.words.corrections:corrected")
         raise UserError(correct(name, command.config, arguments))
+    own_keys = [item.name for item in fields(command.schema)]
+    target = functools.partial(_call, command.target)
+    if command.starts_runs and not completing:
+        settings, of_runs = split_off_run_settings(settings, own_keys)
+        target = functools.partial(_call, command.target, of_runs)
     if ASKING.intersection(flags):
         return _load("metarl_cli.commands.help:show")(
             command.config, settings, schema=command.schema, changes_run=command.changes_run
         )
     if command.changes_run and not completing:
-        settings = rewrite_run_settings(settings, [item.name for item in fields(command.schema)])
+        settings = rewrite_run_settings(settings, own_keys)
     waiting = Waiting("" if flags else f"metarl {name}: loading")
     try:
         return _load("metarl_cli.config.run:run_hydra")(
@@ -230,7 +251,7 @@ def _run(name: str, arguments: list[str]) -> int:
             # argparse, below Hydra, wants all flags on one side of the settings
             [*flags, *settings, *others],
             schema=command.schema,
-            command=waiting.until(functools.partial(_call, command.target)),
+            command=waiting.until(target),
             report=waiting.until(report),
         )
     finally:

@@ -39,6 +39,7 @@ FENCES = {
     "tensorboardX": ("loggers/tensorboard.py",),
     "rich": ("loggers/console.py", "commands/", "sweeps/"),
     "mujoco": ("envs/",),
+    "optuna": ("sweeps/tuning/",),
     "matplotlib": ("reports/",),
     "torch.distributed": ("core/distributed.py",),
 }

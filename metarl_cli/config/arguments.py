@@ -66,8 +66,7 @@ def rewrite_run_settings(arguments: Sequence[str], own_keys: Sequence[str]) -> l
     rewritten = []
     for argument in arguments:
         key = argument.partition("=")[0]
-        root = re.split(r"[./@]", key.lstrip("+~"))[0]
-        if argument.startswith("-") or root in own_keys or root == "hydra" or not key[:1].strip():
+        if _is_own(argument, own_keys) or argument.startswith("-") or not key[:1].strip():
             rewritten.append(argument)
         elif key[0] in "+~":
             raise UserError(
@@ -78,6 +77,14 @@ def rewrite_run_settings(arguments: Sequence[str], own_keys: Sequence[str]) -> l
     return rewritten
 
 
+def split_off_run_settings(
+    settings: Sequence[str], own_keys: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Tell a command's own settings, and Hydra's, from those of the runs that it starts."""
+    own = [setting for setting in settings if _is_own(setting, own_keys)]
+    return own, [setting for setting in settings if not _is_own(setting, own_keys)]
+
+
 def typed(key: str, value: Any) -> str:
     """Return the setting as it is typed, for instance `algo.ppo.clip=0.2` or `a='b c'`."""
     return f"{key}={_in_hydra(value)}"
@@ -86,6 +93,11 @@ def typed(key: str, value: Any) -> str:
 def line(words: Sequence[str]) -> str:
     """Return a command line that a shell reads as these words."""
     return " ".join(shlex.quote(word) for word in words)
+
+
+def _is_own(setting: str, own_keys: Sequence[str]) -> bool:
+    root = re.split(r"[./@]", setting.partition("=")[0].lstrip("+~"))[0]
+    return root in own_keys or root == "hydra"
 
 
 def _value_of(flag: str, waiting: list[str]) -> str:

@@ -173,7 +173,7 @@ class ReportConfig:
 
 @dataclass
 class LocalPoolConfig:
-    """`hydra.launcher` of a sweep with `hydra/launcher=local_pool`."""
+    """`hydra.launcher` of a sweep with `hydra/launcher=local_pool`, and `jobs` of a search."""
 
     n_jobs: int = at_least(0)
     threads: int = at_least(0)
@@ -191,6 +191,40 @@ class SyncConfig:
     mode: Literal["auto", "online", "offline"]
     project: str | None = None
     entity: str | None = None
+
+
+@dataclass
+class PruneConfig:
+    """When a search gives up on a trial."""
+
+    after_trials: int = at_least(1)
+    after_evaluations: int = at_least(0)
+    percentile: float | None = at_least(0, optional=True)
+
+
+@dataclass
+class TuneConfig:
+    """Root of `metarl tune`; the settings of its runs are no part of it."""
+
+    to: str
+    seeds: list[int]
+    sampler: Literal["tpe", "cmaes", "gp", "qmc", "nsga", "random"]
+    prune: PruneConfig
+    jobs: LocalPoolConfig
+    trials: int = at_least(1)
+    sampler_seed: int = at_least(0)
+    random_trials: int = at_least(1)
+    look_every_s: float = at_least(0.1)
+    lost_after_s: float = at_least(1)
+
+
+@dataclass
+class TuneReportConfig:
+    """Root of `metarl tune report`."""
+
+    study: str
+    to: str | None
+    top: int = at_least(1)
 
 
 # Sub-sections of open groups that other parts of the program read, not the class itself.

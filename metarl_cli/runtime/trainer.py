@@ -21,6 +21,7 @@ from metarl_cli.runtime.process import random_state, restore_random_state
 from metarl_cli.runtime.run_record import SCORE
 from metarl_cli.runtime.signals import Interrupted, Interruption
 
+
 @dataclass(frozen=True)
 class Budget:
     """How long to train and how often to evaluate and save, in environment steps.

@@ -1,7 +1,7 @@
 """What is searched: settings of `metarl train`, some of them with a sweep in place of a value.
 
-The sweeps are Hydra's own: `interval(a,b)`, `range(a,b)`, `choice(x,y)` and `x,y`, each of which may
-be wrapped in `int(...)` or, for a logarithmic scale, in `tag(log,...)`.
+The sweeps are Hydra's own: `interval(a,b)`, `range(a,b)`, `choice(x,y)` and `x,y`; they may be
+wrapped in `int(...)` or, for a logarithmic scale, in `tag(log,...)`.
 """
 
 from __future__ import annotations

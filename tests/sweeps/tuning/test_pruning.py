@@ -10,7 +10,7 @@ import pytest
 
 from metarl_cli.runtime.run_record import RunRecord
 from metarl_cli.sweeps.tuning.pruning import MedianOverSeeds, curves_of, step_of
-from metarl_cli.sweeps.tuning.scores import read_curve
+from metarl_cli.sweeps.tuning.scores import ScoreFollower
 
 MEDIAN = MedianOverSeeds(percentile=50, after_trials=3, after_evaluations=1)
 # Three finished trials of two seeds: {place of the seed: {interval: best so far}}
@@ -58,10 +58,19 @@ def test_curves_keep_seeds_apart() -> None:
     assert curves_of(values) == {0: {0: 1.0}, 1: {0: 2.0, 3: 4.0}}
 
 
+def line(env_steps: int, score: float | None) -> str:
+    return json.dumps({"env_steps": env_steps, "eval/score": score}) + "\n"
+
+
 def test_curve_is_the_best_score_so_far_by_interval(tmp_path: Path) -> None:
     run = RunRecord(tmp_path)
-    assert read_curve(run, 100) == {}
-    rows = [(50, -3.0), (120, None), (199, -1.0), (390, -2.0)]
-    lines = [json.dumps({"env_steps": steps, "eval/score": score}) for steps, score in rows]
-    run.files.record.write_text("\n".join([*lines, '{"env_steps": 400}', '{"torn']))
-    assert read_curve(run, 100) == {0: -3.0, 1: -1.0, 3: -1.0}
+    scores = ScoreFollower(run, eval_every=100)
+    assert scores.look() == {}
+    rows = line(50, -3.0) + line(120, None) + line(199, -1.0) + line(390, -2.0)
+    run.files.record.write_text(rows + '{"env_steps": 400}\n{"torn')
+    assert scores.look() == {0: -3.0, 1: -1.0, 3: -1.0}
+    # From its checkpoint at 120 steps on, the run does again what it did
+    run.files.record.write_text(line(50, -3.0) + line(120, None) + line(199, -1.0))
+    assert scores.look() == {0: -3.0, 1: -1.0, 3: -1.0}
+    run.files.record.write_text(rows + line(410, -0.5))
+    assert scores.look() == {0: -3.0, 1: -1.0, 3: -1.0, 4: -0.5}

@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from metarl_cli.config.compose import compose
@@ -37,7 +36,7 @@ def preset_text(words: Sequence[str], heading: Sequence[str]) -> str:
         UserError: no preset can say this.
     """
     parser = OverridesParser.create()
-    defaults: list[Any] = []
+    groups: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     for override in parser.parse_overrides(list(words)):
         key = override.key_or_group
@@ -46,10 +45,10 @@ def preset_text(words: Sequence[str], heading: Sequence[str]) -> str:
         if override.is_delete() or override.package is not None:
             raise UserError(f"no preset can say {override.input_line}")
         if key in groups_of("train"):
-            defaults += _default(override)
+            groups[key] = override.value()
         else:
             _put(settings, key, override.value())
-    defaults.sort(key=lambda entry: not isinstance(entry, str))  # the experiment comes first
+    defaults = _defaults(groups)
     searchpath = [word for word in words if word.startswith(SEARCHPATH)]
     asked = _settings_of(words)
     said = _settings_when_chosen(_text(heading, defaults, settings), searchpath)
@@ -58,17 +57,18 @@ def preset_text(words: Sequence[str], heading: Sequence[str]) -> str:
             _put(settings, key, value)
     text = _text(heading, defaults, settings)
     said = _settings_when_chosen(text, searchpath)
-    if differing := [key for key in said | asked if said.get(key, _ABSENT) != asked.get(key)]:
+    if differing := [
+        key for key in said | asked if said.get(key, _ABSENT) != asked.get(key, _ABSENT)
+    ]:
         raise UserError(f"no preset can say this: {differing[0]} would be another")
     return text
 
 
-def _default(override: Override) -> list[Any]:
-    """Return an entry of the defaults list for a group; none for one that is left empty."""
-    group, option = override.key_or_group, override.value()
-    if group == EXPERIMENT:
-        return [] if option is None else [f"/{EXPERIMENT}/{option}"]
-    return [{f"override /{group}": option}]
+def _defaults(groups: dict[str, Any]) -> list[Any]:
+    """Return the defaults list: an experiment to build upon, then the groups that were chosen."""
+    experiment = groups.pop(EXPERIMENT, None)
+    base = [] if experiment is None else [f"/{EXPERIMENT}/{experiment}"]
+    return [*base, *({f"override /{group}": option} for group, option in groups.items())]
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -52,5 +52,6 @@ def sampler_for(name: str, *, seed: int, trial: int, random_trials: int) -> Base
     }
     known = inspect.signature(sampler).parameters
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        for kind in (optuna.exceptions.ExperimentalWarning, FutureWarning):  # of options above
+            warnings.simplefilter("ignore", kind)
         return sampler(**{key: value for key, value in options.items() if key in known})

@@ -84,20 +84,18 @@ class Search:
                 self._settle(outcomes)
                 self._look()
                 self.watch(self.pool, outcomes)
-                if not self._fill() and not self._attempts:
+                if self._fill() and not self._attempts:
                     return
                 time.sleep(PERIOD_S)
 
     def _fill(self) -> bool:
-        """Begin trials while there are free places in the pool; tell whether one was begun."""
-        begun = False
+        """Begin trials while the pool has places; tell whether there are none left to begin."""
         while self._unfinished < self.pool.limits.at_once:
             trial = self.study.take(self.space, self.workers, self.proposals, trials=self.trials)
             if trial is None:
-                return begun
+                return True
             self._begin(trial)
-            begun = True
-        return begun
+        return False
 
     @property
     def _unfinished(self) -> int:

@@ -13,11 +13,19 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from metarl_cli.cli import COMMANDS, RESUME, Command, main, rewrite_run_settings
+from metarl_cli.cli import (
+    COMMANDS,
+    RESUME,
+    Command,
+    main,
+    rewrite_run_settings,
+    split_off_run_settings,
+)
 from metarl_cli.commands.parts.frozen import settings_of
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.runtime.runs import RunFolder
+from metarl_cli.sweeps.tuning.space import parse_space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -61,6 +69,11 @@ def test_command_of_the_documentation_is_understood(
         with contextlib.suppress(SystemExit):  # how Hydra's help ends
             assert main([name, *words]) == 0
         assert capsys.readouterr().out
+    elif command.starts_runs:
+        words, settings = split_off_run_settings(words, [x.name for x in fields(command.schema)])
+        check(compose(command.config, words), command.schema)
+        first = {key: x.low for key, x in parse_space(settings).searched.items()}
+        check(compose("train", parse_space(settings).words(first)))
     elif command.changes_run:
         own, settings = split(words, command)
         check(compose(command.config, own), command.schema)

@@ -33,6 +33,8 @@ ROOTS = {
     "gallery": schema.GalleryConfig,
     "report": schema.ReportConfig,
     "sync": schema.SyncConfig,
+    "tune": schema.TuneConfig,
+    "tune_report": schema.TuneReportConfig,
 }
 
 MISSING = {
@@ -41,6 +43,8 @@ MISSING = {
     "resume": ["resume=x"],
     "report": ["runs=[x]"],
     "sync": ["runs=[x]"],
+    "tune": ["to=x"],
+    "tune_report": ["study=x"],
 }
 
 

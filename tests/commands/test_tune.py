@@ -59,6 +59,7 @@ def test_own_settings_are_told_from_those_of_the_runs() -> None:
         (["to=x", f"{STEP_SIZE}=1,2", "network=mlp,gruu"], "there is no network=gruu"),
         (["to=x", f"{STEP_SIZE}=1,2", "sampler=tpee"], "Did you mean tpe?"),
         (["to=x", f"{STEP_SIZE}=1,2", "seeds=[0,0]"], "name different numbers"),
+        (["to=x", f"{STEP_SIZE}=1,2", "lost_after_s=10"], "3 x look_every_s"),
         (["report", "study=nowhere"], "there is no study in nowhere"),
     ],
 )

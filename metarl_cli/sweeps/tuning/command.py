@@ -39,6 +39,8 @@ def search(cfg: DictConfig, words: Sequence[str]) -> int:
         words: settings and ranges of the runs; none: those that the study has.
     """
     require_sampler(cfg.sampler)
+    if cfg.lost_after_s < 3 * cfg.look_every_s:  # a process shows that it is there at each look
+        raise UserError(f"lost_after_s must be at least 3 x look_every_s, got {cfg.lost_after_s}")
     folder = Path(cfg.to)
     plan = _plan(folder, cfg, words)
     space = parse_space(plan.words)

@@ -110,3 +110,30 @@ def test_two_processes_find_a_good_step_size_although_one_is_killed(
     assert float(shares[STEP_SIZE][:-1]) > float(shares["budget.keep_checkpoints"][:-1])
     again = start(*command).communicate(timeout=PATIENCE_S)[0]
     assert f"has its {TRIALS} trials" in again
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_the_run_and_the_next_start_resumes_it(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    longer = ["budget.env_steps=40000", f"{STEP_SIZE}=choice(0.1)", "trials=1", "to=study"]
+    first = start(*SEARCH, *longer)
+    runs = [RunRecord(run_folder(folder, 0, seed)) for seed in (0, 1)]
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not runs[0].has_checkpoint:
+        assert time.monotonic() < give_up_at and first.poll() is None
+        time.sleep(0.1)
+    first.send_signal(signal.SIGINT)
+    said = first.communicate(timeout=PATIENCE_S)[0]
+    assert first.returncode == 130, said
+    assert "go on with: metarl tune to=study trials=1" in said
+    assert runs[0].identity.status == "interrupted" and not runs[0].in_use
+    assert [trial.state for trial in Study(folder).trials] == [TrialState.RUNNING]
+
+    again = start("tune", "to=study", "trials=1", "jobs.n_jobs=1")  # the words are the study's
+    assert again.wait(PATIENCE_S) == 0
+    assert "train resume=" in (folder / "trials/0000/seed-0.log").read_text()
+    for run in runs:
+        iterations = [row["iteration"] for row in run.rows()]
+        assert iterations == list(range(1, len(iterations) + 1))
+    (trial,) = Study(folder).trials
+    assert trial.state == TrialState.COMPLETE

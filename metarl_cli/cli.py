@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "tune": Command(
         "metarl_cli.commands.tune:run",
-        "search for good settings     KEY='interval(0,1)' to=FOLDER | tune report",
+        "search for good settings     KEY=RANGE to=FOLDER | tune report",
         "tune",
         schema.TuneConfig,
         starts_runs=True,

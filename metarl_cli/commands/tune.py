@@ -20,12 +20,12 @@ from metarl_cli.sweeps.jobs import as_value
 FOLDERS_OF_USERS = ("command-line", "hydra.searchpath in command-line")  # as Hydra calls them
 
 
-def run(cfg: DictConfig, words: Sequence[str]) -> int:
+def run(words: Sequence[str], cfg: DictConfig) -> int:
     """Work on a study until it has its trials.
 
     Args:
+        words: settings of the runs, some of them with a range; none: those of the study.
         cfg: of the search itself.
-        words: settings of its runs, some of them with a range; none: those of the study.
     """
     return _part("command").search(cfg, [*_folders_of_configs(), *words] if words else [])
 

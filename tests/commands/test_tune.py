@@ -10,7 +10,8 @@ import pytest
 from helpers import TINY
 from optuna.pruners import NopPruner
 
-from metarl_cli.cli import main, split_off_run_settings
+from metarl_cli.cli import main
+from metarl_cli.config.arguments import split_off_run_settings
 from metarl_cli.config.compose import compose
 from metarl_cli.sweeps.tuning.space import parse_space
 from metarl_cli.sweeps.tuning.study import Plan, Proposals, Study
@@ -41,9 +42,9 @@ def study(here: Path) -> Study:
 
 
 def test_own_settings_are_told_from_those_of_the_runs() -> None:
-    typed = ["--config-dir", "mine", "to=x", "env=point_nav", "+a=1", "~b", "prune.percentile=9"]
+    typed = ["to=x", "env=point_nav", "+a=1", "~b", "prune.percentile=9"]
     own, settings = split_off_run_settings([*typed, "hydra.verbose=true"], ["to", "prune"])
-    assert own == ["--config-dir", "mine", "to=x", "prune.percentile=9", "hydra.verbose=true"]
+    assert own == ["to=x", "prune.percentile=9", "hydra.verbose=true"]
     assert settings == ["env=point_nav", "+a=1", "~b"]
 
 

@@ -32,7 +32,6 @@ EXTRAS = {
     "tensorboard": ("tensorboardX", "no logger=[tensorboard]"),
     "tune": ("optuna", "no metarl tune"),
     "slurm": ("submitit", "no hydra/launcher=slurm; sweeps run on this machine"),
-    "tune": ("optuna", "no metarl tune; sweeps over given values need nothing"),
     "ray": ("ray", "no hydra/launcher=ray; sweeps run on this machine or by Slurm"),
 }
 

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from metarl_cli.config import schema
+from metarl_cli.config.aliases import COMMANDS_OF_OTHERS
 from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split, split_off_run_settings
 from metarl_cli.config.waiting import Waiting
 from metarl_cli.core.errors import RunError, UserError
@@ -122,19 +123,6 @@ TUNE_REPORT = Command(
     "tune_report",
     schema.TuneReportConfig,
 )
-# Commands of other programs, and what is typed here
-OTHERS_SAY = {
-    "resume": "train resume=latest",
-    "continue": "train resume=latest",
-    "test": "eval checkpoint=latest",
-    "evaluate": "eval checkpoint=latest",
-    "enjoy": "film checkpoint=latest",
-    "play": "film checkpoint=latest",
-    "plot": "report runs=[RUN,RUN]",
-    "sweep": "train -m seed=0,1,2",
-    "ls": "list",
-    "benchmark": "bench",
-}
 WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EISDIR)
 HELP = """\
 metarl: meta-reinforcement learning from the command line
@@ -276,8 +264,8 @@ def _help() -> str:
 def _unknown_command(name: str) -> str:
     if "=" in name:
         return f"the first word must be a command, e.g. metarl train {name}"
-    if name in OTHERS_SAY:
-        return f"there is no command {name}; type: metarl {OTHERS_SAY[name]}"
+    if name in COMMANDS_OF_OTHERS:
+        return f"there is no command {name}; type: metarl {COMMANDS_OF_OTHERS[name]}"
     hint = suggest(name, COMMANDS) or f" There are {', '.join(COMMANDS)}."
     return f"there is no command {name}.{hint}"
 

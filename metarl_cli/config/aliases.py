@@ -11,6 +11,22 @@ from collections.abc import Iterable
 
 from metarl_cli.core.words import suggest
 
+# Their commands, and what is typed here
+COMMANDS_OF_OTHERS = {
+    "resume": "train resume=latest",
+    "continue": "train resume=latest",
+    "test": "eval checkpoint=latest",
+    "evaluate": "eval checkpoint=latest",
+    "enjoy": "film checkpoint=latest",
+    "play": "film checkpoint=latest",
+    "plot": "report runs=[RUN,RUN]",
+    "sweep": "train -m seed=0,1,2",
+    "ls": "list",
+    "benchmark": "bench",
+    "optimize": "tune KEY=RANGE to=FOLDER",
+    "search": "tune KEY=RANGE to=FOLDER",
+}
+
 # Our keys, the likeliest first, and the names by which others know them.
 NAMES = {
     ("algo.ppo.learning_rate", "algo.inner.step_size", "algo.sac.learning_rate"): (

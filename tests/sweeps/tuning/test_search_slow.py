@@ -133,7 +133,7 @@ def test_ctrl_c_saves_the_run_and_the_next_start_resumes_it(start: Start, tmp_pa
     assert again.wait(PATIENCE_S) == 0
     assert "train resume=" in (folder / "trials/0000/seed-0.log").read_text()
     for run in runs:
-        iterations = [row["iteration"] for row in run.rows()]
+        iterations = [row["iteration"] for row in run.rows() if "iteration" in row]
         assert iterations == list(range(1, len(iterations) + 1))
     (trial,) = Study(folder).trials
     assert trial.state == TrialState.COMPLETE

@@ -83,7 +83,7 @@ COMMANDS = {
     ),
     "sync": Command(
         "metarl_cli.commands.sync:run",
-        "upload runs to W&B           runs=[RUN,RUN] | runs=[latest] rebuild=true",
+        "upload runs to W&B           runs=[RUN,RUN] rebuild=false",
         "sync",
         schema.SyncConfig,
     ),

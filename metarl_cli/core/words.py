@@ -6,9 +6,9 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 import shlex
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -78,7 +78,7 @@ def cut(text: str, most: int) -> str:
     """Return at most so many characters; a longer text ends with a digest of all of it."""
     if len(text) <= most:
         return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    digest = f"{zlib.crc32(text.encode()):08x}"
     return f"{text[: most - len(digest) - 1]}-{digest}"
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from sweeping import WAIT_S, Sweep, finish, require_as_whole
 
-# Settings of Ray's: no files in the home folder, and time to start on a machine that is busy
+# Settings of Ray's: no files in the home folder; time to start, and a share, on a busy machine
 QUIET = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_raylet_start_wait_time_s": "120",
     "RAY_agent_register_timeout_ms": "120000",
+    "RAY_worker_niceness": "0",
 }
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"]
 pytestmark = [
@@ -32,7 +33,7 @@ def test_sweep_of_four_finishes_and_the_job_of_a_killed_worker_goes_on_in_its_fo
 ) -> None:
     sweep = sweep_in("ray", **QUIET)
     process = sweep.start("seed=0,1,2,3", *RAY)
-    sweep.wait_for_rows(0, 12)  # the first checkpoint has been written
+    sweep.wait_for_rows(0, 3)  # the first checkpoint has been written
     os.kill(holder_of(sweep.folder / "outputs/s0/.lock"), signal.SIGKILL)
     finish(process)
     assert [sweep.meta(seed)["status"] for seed in range(4)] == ["finished"] * 4

@@ -20,14 +20,14 @@ from metarl_cli.core.types import (
     TimeStep,
     Trajectory,
 )
+from metarl_cli.core.words import TEST as TEST
+from metarl_cli.core.words import VALIDATION as VALIDATION
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 State = Any  # what an agent remembers, an explicit value: fast weights, hidden state, nothing
 Metrics = dict[str, float]  # flat `group/name` keys
-# Metrics of a meta-test, by whom it is for: validation while training, the test that ends a run.
-VALIDATION, TEST = "eval", "test"
 # Beside those of the test: 1 where its tasks are held out, 0 where there are so few that they are
 # trained on, too.
 HELD_OUT = f"{TEST}/held_out"

@@ -1,4 +1,4 @@
-"""Words for and from the command line: did-you-mean, settings to type, short names, errors.
+"""Words that people read and type: did-you-mean, settings, short names, errors, metrics.
 
 Imports nothing heavy.
 """
@@ -12,6 +12,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+# Metrics of a meta-test, by whom it is for: validation while training, the test that ends a run.
+VALIDATION, TEST = "eval", "test"
 MOST_FOLDER_CHARACTERS = 100  # of 255 that a file name may have
 BRACKETS = re.compile(r"[\[\](){}'\"]")
 NOT_IN_FOLDERS = re.compile(r"[^A-Za-z0-9_.+-]+")  # all else needs quotes where paths are typed

@@ -7,12 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.files import read_regular, write_json
-from metarl_cli.core.protocols import Table
 from metarl_cli.core.typed import typed
+
+if TYPE_CHECKING:
+    from metarl_cli.core.protocols import Table
 
 MOST_BYTES = 50_000_000
 UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
@@ -104,6 +106,8 @@ class Evaluation:
 
     def table(self) -> Table:
         """Lay out the adaptation curve, a row for each number of adaptations."""
+        from metarl_cli.core.protocols import Table  # brings torch
+
         bounds = [f"{kind}{end}" for kind in ("online", "probe") for end in ("", "_low", "_high")]
         info = list(self.episodes[0].info)
         columns = ["adaptations", *bounds, "success", "online_success", "found", *info]

@@ -21,7 +21,6 @@ import yaml
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import read_regular
 from metarl_cli.core.plain_yaml import read_plain_yaml
-from metarl_cli.core.protocols import TEST, VALIDATION
 from metarl_cli.core.typed import typed
 from metarl_cli.core.words import short_settings
 from metarl_cli.loggers.jsonl import Row, iterate_rows
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_META_BYTES = 1_000_000
 OLD_HELD_OUT = "eval/held_out"  # marked the row of the test in earlier versions
+OLD_GROUP, GROUP = "eval/", "test/"  # of the metrics in that row, then and now
 SCORE = "eval/score"  # in the record: return on validation tasks that checkpoints are chosen by
 
 
@@ -244,7 +244,7 @@ def _present_names(row: Row) -> Row:
     """Put the test that ends a run under `test/`, as it is now; it used to be under `eval/`."""
     if OLD_HELD_OUT not in row:
         return row
-    old, new = f"{VALIDATION}/", f"{TEST}/"
+    old, new = OLD_GROUP, GROUP
     return {new + key.removeprefix(old) if key.startswith(old) else key: row[key] for key in row}
 
 

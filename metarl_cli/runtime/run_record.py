@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_META_BYTES = 1_000_000
 OLD_HELD_OUT = "eval/held_out"  # marked the row of the test in earlier versions
+OLD_GROUP, GROUP = "eval/", "test/"  # of the metrics in that row, then and now
 SCORE = "eval/score"  # in the record: return on validation tasks that checkpoints are chosen by
 
 
@@ -243,7 +244,7 @@ def _present_names(row: Row) -> Row:
     """Put the test that ends a run under `test/`, as it is now; it used to be under `eval/`."""
     if OLD_HELD_OUT not in row:
         return row
-    old, new = f"{VALIDATION}/", f"{TEST}/"
+    old, new = OLD_GROUP, GROUP
     return {new + key.removeprefix(old) if key.startswith(old) else key: row[key] for key in row}
 
 

@@ -62,8 +62,8 @@ def test_list_and_help_show_the_plugin(site: Path, tmp_path: Path) -> None:
     assert re.search(r"reinforce +REINFORCE, one policy", shown)
     assert "end in [-1, 1]" in metarl(site, tmp_path, "list", "env=corridor")
     helped = metarl(site, tmp_path, "train", "--help")
-    assert re.search(r"^env: .*corridor", helped, re.MULTILINE)
-    assert re.search(r"^algo: .*reinforce", helped, re.MULTILINE)
+    assert re.search(r"^env: [^:]*\bcorridor\b", helped, re.MULTILINE)
+    assert re.search(r"^algo: [^:]*\breinforce\b", helped, re.MULTILINE)
 
 
 def test_plugin_trains_beside_ours_and_is_evaluated_without_naming_it(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from metarl_cli.cli import COMMANDS, RESUME
+from metarl_cli.cli import COMMANDS, RESUME, TUNE_REPORT
 from metarl_cli.commands.words.explanations import explain_settings, joined
 from metarl_cli.config.compose import files_of, options_of
 from metarl_cli.config.schema import TrainConfig
@@ -16,7 +16,7 @@ from metarl_cli.core.paths import conf_dir
 GROUPS = ("env", "algo", "network", "budget", "experiment")
 OPTIONS = [f"{group}={name}" for group in GROUPS for name in options_of(group)]
 LOGGERS = [f"logger=[{name}]" for name in options_of("logger")]
-CONFIGURED = [command for command in (*COMMANDS.values(), RESUME) if command.schema]
+CONFIGURED = [command for command in (*COMMANDS.values(), RESUME, TUNE_REPORT) if command.schema]
 
 
 def unexplained(config: str, overrides: list[str], schema: type) -> list[str]:
@@ -50,7 +50,8 @@ def explained(*overrides: str) -> dict[str, str]:
 def test_inherited_comment_stands_before_the_remark_of_who_changes_the_value() -> None:
     texts = explained("algo=cavia")
     assert texts["algo.trpo.max_kl"] == (
-        "delta, the largest mean KL divergence of a step; paper: 0.01"
+        "delta, the largest mean KL divergence of a step; "
+        "paper: 0.01; the meta-gradient is accurate enough for longer steps"
     )
     assert texts["algo.inner.step_size"] == "alpha (paper: 1 for navigation, 10 for locomotion)"
     assert texts["algo.context_dim"].startswith("number of context parameters")

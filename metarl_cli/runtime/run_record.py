@@ -22,7 +22,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.files import read_regular
 from metarl_cli.core.plain_yaml import read_plain_yaml
 from metarl_cli.core.typed import typed
-from metarl_cli.core.words import TEST, VALIDATION, short_settings
+from metarl_cli.core.words import short_settings
 from metarl_cli.loggers.jsonl import Row, iterate_rows
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
 from metarl_cli.runtime.manifest import read_manifest

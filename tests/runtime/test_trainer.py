@@ -335,7 +335,7 @@ def test_score_of_the_user_comes_before_that_of_the_algorithm(tiny_parts: Make) 
 
 
 def test_run_from_before_there_was_a_choice_is_scored_by_the_mean(one_thread: None) -> None:
-    run = RunRecord(REFERENCE / "cheetah_vel-maml")
+    run = RunRecord(REFERENCE / "cheetah_vel_u03-maml")
     cfg = settings_of(run, OmegaConf.create({"threads": 1}))
     assert assemble(cfg).score_after is None
 

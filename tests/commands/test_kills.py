@@ -21,6 +21,7 @@ import torch
 from metarl_cli.cli import main
 from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.runtime.checkpoint import CheckpointStore
+from metarl_cli.runtime.trainer import Trainer
 
 ALWAYS = [
     *("env.tasks.num_test=2", "meta_test.envs_per_task=1", "meta_test.episodes=1", "threads=1"),
@@ -73,8 +74,22 @@ def forked(arguments: list[str], begin: Callable[[], None] = lambda: None) -> in
         os._exit(code)
 
 
+def at_iteration(number: int, act: Callable[[], None]) -> None:
+    """Do something in this process when it begins the `number`-th iteration of its own."""
+    advance, begun = Trainer.advance, 0
+
+    def counted(self: Trainer, *args: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == number:
+            act()
+        return advance(self, *args)
+
+    setattr(Trainer, "advance", counted)  # noqa: B010
+
+
 def die_at_request(number: int) -> None:
-    """Let this process die when it asks the disk for the `number`-th time."""
+    """Let this process die when it asks the disk for the `number`-th time from now on."""
     left = number
 
     def counting(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,8 +102,41 @@ def die_at_request(number: int) -> None:
 
         return counted
 
-    for name in ("fsync", "replace", "unlink", "stat"):
+    for name in ("fsync", "replace", "unlink"):
         setattr(os, name, counting(getattr(os, name)))
+
+
+def killed_in_a_save(arguments: list[str], rng: random.Random) -> int:
+    """Let a training die between two steps of writing a file; return its exit code."""
+    iteration, request = rng.randint(1, 2), rng.randint(1, 10)
+    return ended(
+        forked(arguments, lambda: at_iteration(iteration, lambda: die_at_request(request)))
+    )
+
+
+def killed_at_any_time(arguments: list[str], rng: random.Random) -> int:
+    """Kill a training some milliseconds after it has begun an iteration; return its exit code."""
+    reading, writing = os.pipe()
+    iteration = rng.randint(1, 3)
+    process = forked(arguments, lambda: at_iteration(iteration, lambda: tell(writing)))
+    os.close(writing)
+    os.read(reading, 1)  # also when it has ended before
+    os.close(reading)
+    time.sleep(rng.uniform(0.0, 0.06))
+    os.kill(process, signal.SIGKILL)
+    return ended(process)
+
+
+def tell(descriptor: int) -> None:
+    """Write a byte into a pipe."""
+    os.write(descriptor, b".")
+
+
+def in_the_middle_of_writing(run: Path) -> bool:
+    """Whether a file is half written, or a checkpoint there without what makes it count."""
+    checkpoints = run.glob("checkpoints/ckpt-*.pt")
+    half = any(not path.with_suffix(".json").exists() for path in checkpoints)
+    return half or any(run.rglob("*.tmp"))
 
 
 def ended(process: int) -> int:
@@ -118,38 +166,29 @@ def _digits(node: Any) -> Any:
 
 def survive(algo: str, *, kills: int, iterations: int, seed: int) -> None:
     """Train undisturbed, and again with kills; both must come to the same."""
-    settings = [f"algo={algo}", *ALWAYS, *SIX[algo], f"budget.env_steps={ITERATION * iterations}"]
-    rng = random.Random(seed)
-    began = time.monotonic()
-    assert ended(forked(["train", *settings, "hydra.run.dir=whole"])) == 0
-    whole_s = time.monotonic() - began
-    run, killed = Path("run"), 0
-    for _ in range(100 * kills):
+    steps = f"budget.env_steps={ITERATION * iterations}"
+    settings = ["train", f"algo={algo}", *ALWAYS, *SIX[algo], steps]
+    assert ended(forked([*settings, "hydra.run.dir=whole"])) == 0, Path("output.txt").read_text()
+    run, rng = Path("run"), random.Random(seed)
+    resumed = in_a_save = 0
+    for i in range(kills):
         resumable = bool(CheckpointStore(run / "checkpoints").manifests())
-        arguments = ["resume=run"] if resumable else [*settings, "hydra.run.dir=run"]
-        if killed == kills:
-            assert ended(forked(["train", *arguments])) == 0, Path("output.txt").read_text()
-            break
-        if rng.random() < 0.5:
-            number = rng.randrange(1, 60)
-            code = ended(forked(["train", *arguments], lambda n=number: die_at_request(n)))
-        else:
-            process = forked(["train", *arguments])
-            time.sleep(rng.uniform(0.0, whole_s / max(2, kills / 2)))
-            os.kill(process, signal.SIGKILL)
-            code = ended(process)
-        assert code in (0, -signal.SIGKILL), Path("output.txt").read_text()
-        killed += code == -signal.SIGKILL
-    assert killed == kills
+        resumed += resumable
+        arguments = ["train", "resume=run"] if resumable else [*settings, "hydra.run.dir=run"]
+        code = (killed_in_a_save if i % 2 else killed_at_any_time)(arguments, rng)
+        assert code == -signal.SIGKILL, Path("output.txt").read_text()  # none had ended before
+        in_a_save += in_the_middle_of_writing(run)
+    assert resumed >= kills // 2 and in_a_save >= kills // 4  # or this would show little
+    assert ended(forked(["train", "resume=run"])) == 0, Path("output.txt").read_text()
     assert facts(run) == facts(Path("whole"))
 
 
 @pytest.mark.parametrize("algo", ["maml", "pearl"])
 def test_killed_run_is_resumed_bit_identically(here: Path, algo: str) -> None:
-    survive(algo, kills=2, iterations=6, seed=0)
+    survive(algo, kills=4, iterations=10, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algo", SIX)
 def test_of_a_hundred_kills_in_six_algorithms_none_costs_a_run(here: Path, algo: str) -> None:
-    survive(algo, kills=17, iterations=25, seed=1)
+    survive(algo, kills=17, iterations=60, seed=1)

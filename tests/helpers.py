@@ -1,8 +1,12 @@
-"""Agents and settings that many tests share; the tiny environment is `metarl_cli.testing.tiny`."""
+"""Agents, settings and processes that many tests share; the tiny environment is `testing.tiny`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import string
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,3 +83,35 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@contextmanager
+def own_processes() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Give a `subprocess.Popen` whose processes do not outlive the block."""
+    started: list[subprocess.Popen] = []
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen:
+        started.append(subprocess.Popen(*arguments, **options))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def typo(word: str, rng: random.Random, start: int = 0) -> str:
+    """Drop, double, replace or swap one letter of a word, from `start` on."""
+    place = rng.randrange(start, len(word))
+    letter = rng.choice(string.ascii_lowercase)
+    return rng.choice(
+        [
+            word[:place] + word[place + 1 :],
+            word[:place] + letter + word[place:],
+            word[:place] + letter + word[place + 1 :],
+            word[:place] + word[place : place + 2][::-1] + word[place + 2 :],
+        ]
+    )

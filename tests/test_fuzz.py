@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import string
 from collections.abc import Iterator
 
 import pytest
 import torch
+from helpers import typo
 from omegaconf import DictConfig
 
 from metarl_cli.cli import main
@@ -95,20 +95,6 @@ def test_harmless_settings_are_not_refused() -> None:
     assert main(["train", *BASE, *HARMLESS]) == 0
 
 
-def typo(word: str, rng: random.Random) -> str:
-    """Drop, double, replace or swap one letter of the last part of a dotted key."""
-    place = rng.randrange(word.rfind(".") + 1, len(word))
-    letter = rng.choice(string.ascii_lowercase)
-    return rng.choice(
-        [
-            word[:place] + word[place + 1 :],
-            word[:place] + letter + word[place:],
-            word[:place] + letter + word[place + 1 :],
-            word[:place] + word[place : place + 2][::-1] + word[place + 2 :],
-        ]
-    )
-
-
 def share_of_right_hints(count: int, capsys: pytest.CaptureFixture) -> float:
     """Of typos in settings of six letters or more, how many are answered by the right word."""
     known = [key for key in flatten(compose("train", BASE)) if "_target_" not in key]
@@ -116,7 +102,7 @@ def share_of_right_hints(count: int, capsys: pytest.CaptureFixture) -> float:
     rng, right, total = random.Random(2), 0, 0
     while total < count:
         word = rng.choice(words)
-        wrong = typo(word, rng)
+        wrong = typo(word, rng, word.rfind(".") + 1)
         if wrong in known:
             continue
         total += 1

@@ -19,11 +19,11 @@ import torch
 from gymnasium.spaces import Dict
 from torch.overrides import TorchFunctionMode
 
+from metarl_cli.buffers.transitions import FLOAT_BYTES
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm
 from metarl_cli.core.types import EnvSpec
 
-FLOAT_BYTES = 4
 STEP_NUMBERS = 4  # of a step besides observation and action: reward, first, active, terminated
 PARAMETER_COPIES = 2  # itself, and the one that an interrupted iteration goes back to
 FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}

@@ -135,12 +135,13 @@ def _settings_of(group: str, name: str, override: str) -> list[Setting]:
     settings = explain_settings("train", [override], schema=TrainConfig)
     if group != "experiment":
         return [item for item in settings if f"{item.key}.".startswith(f"{group}.")]
+    parts = files_of("train", [override])
     chosen = [
-        Setting(path.partition("/")[0], path.partition("/")[2], "")
-        for path in (part.path for part in files_of("train", [override]))
-        if path.partition("/")[0] in ("env", "algo", "network", "budget")
+        Setting(part.group, part.path.partition("/")[2], "")
+        for part in parts
+        if part.group in ("env", "algo", "network", "budget")
     ]
-    files = [conf_file(f"{part.path}.yaml") for part in files_of("train", [override])]
+    files = [conf_file(f"{part.path}.yaml") for part in parts]
     changed = {
         key for file in files if file and "experiment" in file.parts for key in keys_of(file)
     }

@@ -86,10 +86,6 @@ def resume(cfg: DictConfig) -> int:
     return _carry_out(run, parts)
 
 
-def _resume_setting(run: Run) -> str:
-    return setting("resume", run.folder.path)
-
-
 def _require_continuable(overrides: DictConfig, state: dict[str, Any], seed: int) -> None:
     """Refuse changes by which the run would be another from its beginning, or already over."""
     if overrides.get("seed", seed) != seed:
@@ -138,7 +134,8 @@ def _carry_out(run: Run, parts: Parts) -> int:
         status, code = FINISHED, 0
     except Interrupted as interrupted:
         status, code = "interrupted", exit_code(interrupted.signum)
-        logger.notice(f"{interrupted}; continue with: metarl train {_resume_setting(run)}")
+        typed = setting("resume", run.folder.path)
+        logger.notice(f"{interrupted}; continue with: metarl train {typed}")
     finally:
         _conclude(run, trainer, loggers, status)
     if status == FINISHED:
@@ -247,7 +244,7 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun)
     held_out = {HELD_OUT: float(not split.same_tasks)}
     logger.log(result.metrics(TEST) | held_out, trainer.sampler.env_steps)
     logger.artifact(trainer.store.folder / used.file, "model", ["best"])
-    _show(run, parts, evaluation.table(), loggers.all, trainer.sampler.env_steps)
+    _show(run, parts, evaluation.table(), logger, trainer.sampler.env_steps)
     return evaluation
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from metarl_cli.config.arguments import as_value
 from metarl_cli.core.errors import UserError
-from metarl_cli.sweeps.jobs import as_value
 
 FOLDERS_OF_USERS = ("command-line", "hydra.searchpath in command-line")  # as Hydra calls them
 

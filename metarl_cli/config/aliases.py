@@ -182,7 +182,7 @@ def hint(wrong: str, known: Iterable[str]) -> str:
         known: the dotted keys and the groups that can be set.
     """
     known = list(known)
-    word = _plain(wrong.rpartition(".")[2])
+    word = plain(wrong.rpartition(".")[2])
     if word in IN_WORDS:
         return f" {IN_WORDS[word]}."
     if keys := meant(wrong, known):
@@ -192,11 +192,12 @@ def hint(wrong: str, known: Iterable[str]) -> str:
 
 def meant(name: str, known: Iterable[str]) -> list[str]:
     """Return our keys for what another program calls `name`; none if nothing fits."""
-    word, possible = _plain(name.rpartition(".")[2]), {*known, "hydra.run.dir"}
+    word, possible = plain(name.rpartition(".")[2]), {*known, "hydra.run.dir"}
     rows = [keys for keys, names in NAMES.items() if word in names.split()]
     fitting = [key for keys in rows for key in keys if key in possible]
     return list(dict.fromkeys(fitting))[:MOST]
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name without case, leading hyphens and the difference of - and _."""
     return name.lower().strip("-").replace("-", "_")

@@ -87,7 +87,7 @@ def split_off_run_settings(
 
 def typed(key: str, value: Any) -> str:
     """Return the setting as it is typed, for instance `algo.ppo.clip=0.2` or `a='b c'`."""
-    return f"{key}={_in_hydra(value)}"
+    return f"{key}={as_value(value)}"
 
 
 def line(words: Sequence[str]) -> str:
@@ -115,15 +115,16 @@ def _require_use(flags: Sequence[str]) -> None:
             raise UserError(f"{name} shows a part of the configuration: add --cfg job")
 
 
-def _in_hydra(value: Any) -> str:
+def as_value(value: Any) -> str:
+    """Write a value so that Hydra reads it as it is."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_in_hydra(x)}" for key, x in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{as_value(x)}" for key, x in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_in_hydra, value)) + "]"
+        return "[" + ",".join(map(as_value, value)) + "]"
     if isinstance(value, str) and not _reads_as_itself(value):
         escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
         trailing = re.search(r"\\*$", escaped)

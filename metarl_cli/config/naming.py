@@ -29,7 +29,6 @@ STABLE = ("train",)  # a run follows from its command; `checkpoint=latest` is an
 FLAGS = ("-m", "--multirun")
 FOLDER = "hydra.sweep.dir="
 GROUPS = ("experiment", "env", "algo")  # whose options stand in the name
-SEVERAL = re.compile(r"[^\[{'\"].*,|(choice|range|glob|shuffle|sort|interval|tag)\(")
 MOST_CHARACTERS = 80
 IN_EVERY_NAME = ("env", "algo", "experiment", "seed")
 WITHOUT_EFFECT = ("logger", "threads", "device", "plugins", "name", "tags", "film", "hydra")
@@ -52,7 +51,7 @@ def sweep_folder(words: Iterable[str]) -> str:
     """
     own = [word for word in words if word not in FLAGS and not word.startswith("hydra")]
     pairs = [word.lstrip("+~").partition("=") for word in own]
-    several = [key for key, _, value in pairs if SEVERAL.match(value)]
+    several = _keys_with_several_values(own)
     options = {key: value for key, _, value in pairs if key not in several}
     names = [options[group] for group in GROUPS if group in options]
     names += ["by", *several] * bool(several)

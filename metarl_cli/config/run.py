@@ -21,8 +21,8 @@ from metarl_cli.config.naming import sweep_noted, with_sweep_folder
 from metarl_cli.config.sources import our_sources
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.paths import conf_dir
+from metarl_cli.runtime.signals import STOPPED
 
-STOPPED = (75, 130)  # left after a signal: the rest of a sweep must not start
 LAUNCHERS = ("submitit", "ray")  # packages whose errors say that a cluster or its job has failed
 
 

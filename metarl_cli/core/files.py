@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from metarl_cli.core.errors import RunError, UserError
 
@@ -80,3 +81,12 @@ def write_json(path: Path, content: Any) -> None:
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def is_locked(file: IO[bytes]) -> bool:
+    """Whether another process holds a lock on an open file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

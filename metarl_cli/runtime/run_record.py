@@ -7,7 +7,6 @@ line. Who writes them is `runtime.runs.RunFolder`; what they are called stands h
 
 from __future__ import annotations
 
-import fcntl
 import json
 import typing
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from metarl_cli.core.errors import UserError
-from metarl_cli.core.files import read_regular
+from metarl_cli.core.files import is_locked, read_regular
 from metarl_cli.core.plain_yaml import read_plain_yaml
 from metarl_cli.core.typed import typed
-from metarl_cli.core.words import short_settings
+from metarl_cli.core.words import TEST, VALIDATION, short_settings
 from metarl_cli.loggers.jsonl import Row, iterate_rows
 from metarl_cli.runtime.evaluation import Evaluation, read_evaluation
 from metarl_cli.runtime.manifest import read_manifest
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
     from metarl_cli.runtime.checkpoint import CheckpointStore
 
 MOST_META_BYTES = 1_000_000
-OLD_HELD_OUT = "eval/held_out"  # marked the row of the test in earlier versions
-OLD_GROUP, GROUP = "eval/", "test/"  # of the metrics in that row, then and now
-SCORE = "eval/score"  # in the record: return on validation tasks that checkpoints are chosen by
+OLD_HELD_OUT = f"{VALIDATION}/held_out"  # marked the row of the test in earlier versions
+OLD_GROUP, GROUP = f"{VALIDATION}/", f"{TEST}/"  # of the metrics in that row, then and now
+SCORE = f"{VALIDATION}/score"  # in the record: checkpoints are chosen by it
 
 
 @dataclass(frozen=True)
@@ -218,12 +217,9 @@ class RunRecord:
         """Whether a process is training in the folder in this moment."""
         try:
             with self.files.lock.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+                return is_locked(file)
         except OSError:  # no lock: nobody has trained here yet
             return False
-        return False
 
     @cached_property
     def _meta(self) -> tuple[Identity, str | None]:

@@ -18,6 +18,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EX_TEMPFAIL = 75  # sysexits.h: try again later, here: resume me
+STOPPED = (EX_TEMPFAIL, 130)  # exit codes after a signal, with everything saved
 _SHOW_CURSOR = "\x1b[?25h\n"
 
 

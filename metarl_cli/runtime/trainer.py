@@ -111,8 +111,8 @@ class Trainer:
             kept.mark()
         self._laps.end("boundary_s")
         with interruption.interruptible():
-            metrics, result = self._iterate()
-        self._settle(metrics, result)
+            metrics = self._iterate()
+        self._settle(metrics)
         return metrics
 
     def continue_from(self, state: dict[str, Any]) -> None:
@@ -148,7 +148,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         restore_random_state(state["random"])
 
-    def _iterate(self) -> tuple[Metrics, MetaTest | None]:
+    def _iterate(self) -> Metrics:
         """One iteration of the algorithm and, when due, an evaluation; nothing is written here."""
         self.sampler.simulate_s = self.sampler.act_s = 0.0
         self.sampler.unstable = 0
@@ -166,7 +166,6 @@ class Trainer:
         }
         self._require_finite(metrics)
         self._laps.end("check_s")
-        result = None
         if trained is not None and (steps >= progress.next_eval or self._finished):
             progress.next_eval = (steps // self.budget.eval_every + 1) * self.budget.eval_every
             result = self.validate()
@@ -175,14 +174,14 @@ class Trainer:
         laps = self._laps.take()
         progress.wall_s += sum(laps.values())
         metrics |= {f"time/{name}": seconds for name, seconds in laps.items()}
-        return metrics | {"iteration": progress.iteration, "time/wall_s": progress.wall_s}, result
+        return metrics | {"iteration": progress.iteration, "time/wall_s": progress.wall_s}
 
-    def _settle(self, metrics: Metrics, result: MetaTest | None) -> None:
+    def _settle(self, metrics: Metrics) -> None:
         """Write down a finished iteration."""
         steps, progress = self.sampler.env_steps, self.progress
         self.logger.log(metrics, steps)
         self._laps.end("log_s")
-        score = None if result is None else result.score(self.score_after)
+        score = metrics.get(SCORE)
         best = score is not None and score > progress.best_score
         if score is not None and best:
             progress.best_score = score

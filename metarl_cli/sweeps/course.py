@@ -11,11 +11,10 @@ import time
 from dataclasses import dataclass, field
 
 from metarl_cli.core.errors import writing_into
+from metarl_cli.runtime.signals import STOPPED
 from metarl_cli.sweeps.job import LEASH
-from metarl_cli.sweeps.jobs import Job, Limits, Outcome, State, command_line
+from metarl_cli.sweeps.jobs import WRONG_REQUEST, Job, Limits, Outcome, State, command_line
 
-WRONG_REQUEST = 2  # exit code; trying again would not make it right
-ASKED_TO_STOP = (75, 130)  # exit codes after a signal, with everything saved
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -104,7 +103,7 @@ class Course:
             return "finished"
         if self.stopping:
             return self.stopping
-        if code in ASKED_TO_STOP:  # by somebody else, who means this one
+        if code in STOPPED:  # by somebody else, who means this one
             return "stopped"
         hopeless = code == WRONG_REQUEST or (code > 0 and not self.job.can_continue)
         again = not hopeless and self.attempts <= limits.retries

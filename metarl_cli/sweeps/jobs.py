@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from metarl_cli.config.arguments import as_value
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import usable_cores
 from metarl_cli.runtime.run_record import RunRecord
 
+WRONG_REQUEST = 2  # exit code; trying again would not make it right
+GOOD = ("finished", "skipped")
 State = Literal["finished", "failed", "stopped", "skipped", "out_of_time"]
-PLAIN_VALUE = re.compile(r"[\w./+@:-]+")  # that Hydra reads without quotes
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ class Outcome:
     attempts: int
     log: Path
 
+    @property
+    def is_good(self) -> bool:
+        """Whether the job's run is there and complete."""
+        return self.state in GOOD
+
 
 def is_finished(job: Job) -> bool:
     """Whether the job's run is there and complete.
@@ -130,11 +136,6 @@ def command_line(job: Job, threads: int) -> tuple[list[str], int | None]:
 def sets(key: str, word: str) -> bool:
     """Whether a word of a command line gives a value to a key at the root."""
     return word.lstrip("+").startswith(f"{key}=")
-
-
-def as_value(text: str) -> str:
-    """Write a text so that Hydra reads it as the value of a key."""
-    return text if PLAIN_VALUE.fullmatch(text) else "'" + text.replace("'", "\\'") + "'"
 
 
 def _settings(words: Iterable[str]) -> list[str]:

@@ -12,12 +12,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
+from metarl_cli.config.arguments import as_value
 from metarl_cli.config.check import check
 from metarl_cli.config.schema import LocalPoolConfig
 from metarl_cli.core.errors import UserError
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.signals import Interruption, exit_code
-from metarl_cli.sweeps.jobs import Job, Limits, Outcome, as_value, sets
+from metarl_cli.sweeps.jobs import WRONG_REQUEST, Job, Limits, Outcome, sets
 from metarl_cli.sweeps.pool import run_jobs
 from metarl_cli.sweeps.summary import failures, settings_of, settings_table
 from metarl_cli.sweeps.table import SweepDisplay
@@ -119,10 +120,10 @@ def launch(folder: Path, jobs: Sequence[Job], limits: Mapping[str, Any]) -> int:
 
 def code_of(outcomes: Sequence[Outcome]) -> int:
     """Return 0 if all jobs are finished, 2 if all others were wrong requests, else 1."""
-    unfinished = [o for o in outcomes if o.state not in ("finished", "skipped")]
+    unfinished = [outcome for outcome in outcomes if not outcome.is_good]
     if not unfinished:
         return 0
-    return 2 if all(o.exit_code == 2 for o in unfinished) else 1
+    return WRONG_REQUEST if all(o.exit_code == WRONG_REQUEST for o in unfinished) else 1
 
 
 def setting_of(label: str) -> str:

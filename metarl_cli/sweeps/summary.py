@@ -84,7 +84,7 @@ def settings_table(settings: Sequence[Setting]) -> Table:
 
 def failures(outcomes: Iterable[Outcome]) -> list[str]:
     """Return a line for each job that has not finished: which, how it ended, why, where to look."""
-    unfinished = [outcome for outcome in outcomes if outcome.state not in ("finished", "skipped")]
+    unfinished = [outcome for outcome in outcomes if not outcome.is_good]
     return [_failure(outcome) for outcome in sorted(unfinished, key=lambda o: o.job.number)]
 
 
@@ -119,7 +119,7 @@ def _failure(outcome: Outcome) -> str:
 
 
 def _evaluation(outcome: Outcome) -> Evaluation | None:
-    if outcome.state not in ("finished", "skipped"):
+    if not outcome.is_good:
         return None
     try:
         return outcome.job.record.evaluation()

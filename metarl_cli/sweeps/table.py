@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from metarl_cli.core.words import short_settings
 from metarl_cli.sweeps.course import Course
 from metarl_cli.sweeps.jobs import Outcome
 from metarl_cli.sweeps.pool import Pool
@@ -30,7 +31,6 @@ NAME = 1  # the column of what the jobs are called
 ORDER = ("running", "failed", "out_of_time", "stopped", "waiting", "finished", "skipped")
 STYLES = {"running": "bold", "failed": "red", "out_of_time": "red", "finished": "green"}
 FRAME_LINES = 4  # of the terminal's height that jobs cannot have
-GOOD = ("finished", "skipped")
 
 
 class SweepDisplay:
@@ -111,7 +111,7 @@ class SweepDisplay:
         share = f"{100 * seen.steps / seen.total_steps:.0f} %" if seen.total_steps else ""
         texts = (
             str(course.job.number),
-            _short(course.job.label),
+            " ".join(short_settings(course.job.label.split(" "))),
             course.state.replace("_", " ") + (f" ({course.attempts})" * (course.attempts > 1)),
             f"{seen.steps:,}" if seen.steps else "",
             share if seen.steps else "",
@@ -134,13 +134,13 @@ class SweepDisplay:
 
     def _tell_end(self, outcome: Outcome, courses: Sequence[Course]) -> None:
         """Without a table say it of every job, with one only of those that did not finish."""
-        if outcome.state == "skipped" or (self._live is not None and outcome.state in GOOD):
+        if outcome.state == "skipped" or (self._live is not None and outcome.is_good):
             return
         (course,) = (c for c in courses if c.job.number == outcome.job.number)
         num_ended = sum(c.outcome is not None for c in courses)
         text = f"{num_ended}/{len(courses)}  {_name(course)} {ending(outcome)}"
         text += f" after {clock(outcome.seconds)}"
-        why = "" if outcome.state in GOOD else reason(outcome.log)
+        why = "" if outcome.is_good else reason(outcome.log)
         self._say(f"{text}: {why}" if why else text)
 
     def _in_short(self, course: Course) -> str:
@@ -165,12 +165,6 @@ def _counts(courses: Sequence[Course]) -> str:
     """Return `2 running, 3 waiting, 1 failed, 14 finished`."""
     counts = Counter(course.state for course in courses)
     return ", ".join(f"{counts[s]} {s.replace('_', ' ')}" for s in ORDER if counts[s])
-
-
-def _short(label: str) -> str:
-    """Leave the groups out of the keys: `algo.inner.step_size=0.1` -> `step_size=0.1`."""
-    pairs = (word.partition("=") for word in label.split(" "))
-    return " ".join(key.rpartition(".")[2] + sign + value for key, sign, value in pairs)
 
 
 def _name(course: Course) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY
+from helpers import TINY, own_processes
 
 from metarl_cli.cli import main
 
@@ -78,21 +78,15 @@ def run(here: Path, finished: Path) -> Path:
 @pytest.fixture
 def start(here: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start `metarl <arguments>` as a process of its own, which does not outlive the test."""
-    started: list[subprocess.Popen] = []
 
     def launch(*arguments: str, **options: object) -> subprocess.Popen:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
+        return begin(
             [sys.executable, "-m", "metarl_cli.cli", *arguments],
             env=environment,
             text=True,
             **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
         )
-        started.append(process)
-        return process
 
-    yield launch
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with own_processes() as begin:
+        yield launch

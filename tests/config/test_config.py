@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import string
 from pathlib import Path
 from typing import Literal
 
 import hydra
 import pytest
+from helpers import typo
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
@@ -211,20 +211,6 @@ def test_wrong_override_of_a_frozen_run_is_one_line(changes: dict, line: str) ->
     with pytest.raises(UserError) as caught:
         merge_overrides(compose("train", ["env=point_nav"]), OmegaConf.create(changes))
     assert line in str(caught.value)
-
-
-def typo(word: str, rng: random.Random) -> str:
-    """Drop, double, replace or swap one letter of a word."""
-    place = rng.randrange(len(word))
-    letter = rng.choice(string.ascii_lowercase)
-    return rng.choice(
-        [
-            word[:place] + word[place + 1 :],
-            word[:place] + letter + word[place:],
-            word[:place] + letter + word[place + 1 :],
-            word[:place] + word[place : place + 2][::-1] + word[place + 2 :],
-        ]
-    )
 
 
 def leaf_keys() -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import own_processes
 from jobs_in_trouble import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run
 
 from metarl_cli.cli import main
@@ -24,23 +25,17 @@ TWO = "hydra.launcher.n_jobs=2"
 @pytest.fixture
 def start(here: Path) -> Iterator[Start]:
     """Start a sweep with tiny settings in a process of its own, which does not outlive the test."""
-    started: list[subprocess.Popen] = []
 
     def launch(*words: str) -> subprocess.Popen:
-        process = subprocess.Popen(
+        return begin(
             [sys.executable, "-m", "metarl_cli.cli", "train", "-m", *SETTINGS, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        started.append(process)
-        return process
 
-    yield launch
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    with own_processes() as begin:
+        yield launch
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

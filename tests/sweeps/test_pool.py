@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from jobs_in_trouble import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run, mischief
 
+from metarl_cli.config.arguments import as_value
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import usable_cores
 from metarl_cli.runtime.runs import RunFolder
-from metarl_cli.sweeps.jobs import Job, Limits, Outcome, as_value, command_line
+from metarl_cli.sweeps.jobs import Job, Limits, Outcome, command_line
 from metarl_cli.sweeps.pool import Pool, run_jobs
 
 

@@ -19,6 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from metarl_cli.core.paths import usable_cores
+
 PATIENCE_S = 4.5  # for all trials together
 GIB = 2**30
 SPEED_BYTES = 8 * 2**20  # written to measure the disk
@@ -105,9 +107,7 @@ def has_module(name: str) -> bool:
 
 def cores() -> tuple[int, int]:
     """Return how many cores this process may use, and how many there are."""
-    total = os.cpu_count() or 1
-    usable = getattr(os, "sched_getaffinity", None)
-    return (len(usable(0)) if usable else total), total
+    return usable_cores(), os.cpu_count() or 1
 
 
 def memory() -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from metarl_cli.config.aliases import hint, meant
+from metarl_cli.config.aliases import hint, meant, plain
 from metarl_cli.config.arguments import FLAGS, SETTING, line, typed
 from metarl_cli.config.compose import compose, known_keys, options_of
 from metarl_cli.config.sources import groups_of
@@ -92,7 +92,7 @@ class _Correction:
         """Read what means a run or the option of a group."""
         if isinstance(item, str):
             return item
-        key = _plain(item.key)
+        key = plain(item.key)
         if not key:
             return self._bare(item.value)
         others = [name for name in meant(key, self._groups) if name != "logger"]
@@ -185,8 +185,4 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 def _option(group: str, word: str) -> str | None:
     """Return the option of a group that differs from a word at most by case and hyphens."""
-    return next((name for name in options_of(group) if _plain(name) == _plain(word)), None)
-
-
-def _plain(word: str) -> str:
-    return word.lower().strip("-").replace("-", "_")
+    return next((name for name in options_of(group) if plain(name) == plain(word)), None)

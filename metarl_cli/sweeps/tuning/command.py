@@ -17,6 +17,7 @@ from optuna.pruners import BasePruner, NopPruner
 
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import RunError, UserError
+from metarl_cli.core.words import setting
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.signals import Interruption, exit_code
 from metarl_cli.sweeps.jobs import Limits
@@ -56,7 +57,7 @@ def search(cfg: DictConfig, words: Sequence[str]) -> int:
     finally:
         workers.leave()
     if stopped_by is not None:
-        tell(f"stopped; go on with: metarl tune to={folder} trials={cfg.trials}")
+        tell(f"stopped; go on with: metarl tune {setting('to', folder)} trials={cfg.trials}")
         return exit_code(stopped_by)
     return _conclude(study)
 

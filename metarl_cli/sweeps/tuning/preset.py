@@ -11,10 +11,10 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from metarl_cli.config.arguments import as_value
 from metarl_cli.config.compose import compose
 from metarl_cli.config.sources import groups_of
 from metarl_cli.core.errors import UserError
-from metarl_cli.sweeps.jobs import as_value
 
 EXPERIMENT = "experiment"
 NOT_OF_THE_METHOD = ("logger", "seed", "threads", "device", "hydra")  # how and where it is trained

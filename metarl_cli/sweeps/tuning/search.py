@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from metarl_cli.config.compose import compose
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.runtime.signals import Interruption
-from metarl_cli.sweeps.jobs import Job, Outcome
+from metarl_cli.sweeps.jobs import WRONG_REQUEST, Job, Outcome
 from metarl_cli.sweeps.pool import PERIOD_S, Pool, Watch
 from metarl_cli.sweeps.summary import reason
 from metarl_cli.sweeps.tuning.scores import ScoreFollower
@@ -25,7 +25,6 @@ from metarl_cli.sweeps.tuning.study import Plan, Proposals, Study
 from metarl_cli.sweeps.tuning.workers import Workers
 
 MOST_FAILURES = 3  # trials in a row, after which something else must be wrong
-WRONG_REQUEST = 2  # exit code
 
 
 @dataclass
@@ -150,7 +149,7 @@ class Search:
     def _take_note(self, attempt: Attempt, outcome: Outcome) -> None:
         number = attempt.trial.number
         attempt.ended.add(attempt.jobs.index(outcome.job))
-        if outcome.state in ("finished", "skipped"):
+        if outcome.is_good:
             self._report(attempt)
             if len(attempt.ended) == len(attempt.jobs):
                 self._complete(attempt)

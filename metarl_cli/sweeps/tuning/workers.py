@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from metarl_cli.core.errors import writing_into
+from metarl_cli.core.files import is_locked
 
 
 class Workers:
@@ -47,7 +48,7 @@ class Workers:
         try:
             with self._path(name).open("rb") as file:
                 if name.partition("@")[0] == self._host:
-                    return _is_locked(file)
+                    return is_locked(file)
                 silent_s = self._now() - os.fstat(file.fileno()).st_mtime
                 return silent_s < self._lost_after_s
         except OSError:  # it has left in good order
@@ -65,11 +66,3 @@ class Workers:
         """Seconds by the clock that dates the files."""
         self.beat()
         return os.fstat(self._file.fileno()).st_mtime
-
-
-def _is_locked(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import own_processes
 from optuna.trial import TrialState
 
 from metarl_cli.runtime.run_record import RunRecord
@@ -46,10 +47,9 @@ Start = Callable[..., subprocess.Popen]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start `metarl <arguments>` in an empty folder; it does not outlive the test."""
-    started: list[subprocess.Popen] = []
 
     def launch(*arguments: str) -> subprocess.Popen:
-        process = subprocess.Popen(
+        return begin(
             [sys.executable, "-m", "metarl_cli.cli", *arguments],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
@@ -57,13 +57,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        started.append(process)
-        return process
 
-    yield launch
-    for process in started:
-        process.kill()
-        process.wait()
+    with own_processes() as begin:
+        yield launch
 
 
 def ended(study: Path) -> int:

@@ -189,7 +189,9 @@ def report(error: Exception) -> int:
     if isinstance(error, OSError):
         text = f"{error.strerror or text}: {error.filename}" if error.filename else text
         wrong_request = error.errno in WRONG_PLACE
-    sys.stderr.write(f"metarl: {text}\n")
+    # Several processes on one machine ask for the same: the first of them says what is wrong
+    if not wrong_request or os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stderr.write(f"metarl: {text}\n")
     return 2 if wrong_request else 1
 
 

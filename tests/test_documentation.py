@@ -40,12 +40,17 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
 
 
+def started_by_torchrun(words: list[str]) -> list[str]:
+    """`torchrun ... -m metarl_cli train` as the command that its processes carry out."""
+    return ["metarl", *words[words.index("metarl_cli") + 1 :]] if words[0] == "torchrun" else words
+
+
 def commands(page: Path) -> list[list[str]]:
     """The words of each command in the shell blocks of a page; `&&` joins two."""
     text = "\n".join(blocks(page, "bash")).replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.split("#")[0].strip()]
     return [
-        shlex.split(part, comments=True)
+        started_by_torchrun(shlex.split(part, comments=True))
         for line in lines
         for part in line.split(" #")[0].split("&&")
     ]

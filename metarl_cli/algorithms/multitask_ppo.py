@@ -25,6 +25,8 @@ TASK = "task"  # the extra of recorded steps that the oracle sees
 class MultitaskPPO:
     """PPO on episodes of many tasks; adaptation is the identity."""
 
+    shares_tasks = True
+
     def __init__(
         self,
         num_tasks: int,

@@ -25,6 +25,8 @@ from metarl_cli.networks.recurrent_actor_critic import RecurrentActorCritic
 class RL2:
     """Recurrent PPO over trials of `episodes` episodes."""
 
+    shares_tasks = True
+
     def __init__(
         self,
         num_tasks: int,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,12 +14,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.film import play, require_drawn
 from metarl_cli.commands.parts.assemble import Parts, assemble
-from metarl_cli.commands.parts.continuing import FINISHED, is_finished, take_up
+from metarl_cli.commands.parts.continuing import FINISHED, is_finished, require_continuable, take_up
 from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
+from metarl_cli.commands.parts.processes import shared_folder, signal_of_any
 from metarl_cli.commands.parts.results import print_results
-from metarl_cli.commands.parts.run_loggers import LoggersOfRun, RunObjects, build_loggers
+from metarl_cli.commands.parts.run_loggers import (
+    LoggersOfRun,
+    RunObjects,
+    build_loggers,
+    no_loggers,
+)
 from metarl_cli.config.frozen import freeze
 from metarl_cli.config.naming import in_sweep, setting_of, swept_of
+from metarl_cli.core.distributed import alone, num_processes, rank, together, wait_for_all
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
 from metarl_cli.core.protocols import HELD_OUT, TEST, Table
@@ -49,16 +55,31 @@ class Run:
 
 
 def run(cfg: DictConfig) -> int:
-    """Start a new run, or go on with the one that a sweep or a batch system has begun."""
-    run = Run(RunFolder(Path(HydraConfig.get().runtime.output_dir)), cfg, _identity(cfg))
+    """Start a new run, or go on with the one that a sweep or a batch system has begun.
+
+    With the other processes that torchrun has started, if there are any.
+    """
+    with together():
+        return _run(cfg)
+
+
+def resume(cfg: DictConfig) -> int:
+    """Continue a run from its newest intact checkpoint, with other processes likewise."""
+    with together():
+        return _resume(cfg)
+
+
+def _run(cfg: DictConfig) -> int:
+    run = Run(RunFolder(shared_folder()), cfg, _identity(cfg))
     parts = assemble(cfg)
     parts.require_trainable()
     parts.require_room()
     if cfg.film:
         require_drawn(parts)
-    with writing_into(run.folder.path):
-        run.folder.path.mkdir(parents=True, exist_ok=True)
-    run.folder.lock()
+    if rank() == 0:
+        with writing_into(run.folder.path):
+            run.folder.path.mkdir(parents=True, exist_ok=True)
+        run.folder.lock()
     if not run.folder.store().manifests():
         _freeze(run)
         return _carry_out(run, parts)
@@ -70,29 +91,20 @@ def run(cfg: DictConfig) -> int:
     return _carry_out(run, parts)
 
 
-def resume(cfg: DictConfig) -> int:
-    """Continue a run from its newest intact checkpoint."""
+def _resume(cfg: DictConfig) -> int:
     record, manifest = find_checkpoint(cfg.resume)
     folder = RunFolder(record.folder)
-    folder.lock()
+    if rank() == 0:
+        folder.lock()
     run_cfg = settings_of(record, cfg.overrides)
     run = Run(folder, run_cfg, replace(record.identity, seed=run_cfg.seed))
     parts = assemble(run_cfg)
     parts.require_room()
     run.state = take_up(parts.algorithm, record, manifest)
-    _require_continuable(cfg.overrides, run.state, load_config(record).seed)
+    require_continuable(cfg.overrides, run.state, load_config(record).seed)
     if cfg.overrides:
         _freeze(run)
     return _carry_out(run, parts)
-
-
-def _require_continuable(overrides: DictConfig, state: dict[str, Any], seed: int) -> None:
-    """Refuse changes by which the run would be another from its beginning, or already over."""
-    if overrides.get("seed", seed) != seed:
-        raise UserError(f"seed={overrides.seed}: a run goes on with the seed it began with, {seed}")
-    steps, done = OmegaConf.select(overrides, "budget.env_steps"), state["sampler"]["env_steps"]
-    if steps is not None and steps < done:
-        raise UserError(f"budget.env_steps={steps}: the run has done {done} steps already")
 
 
 def _identity(cfg: DictConfig) -> Identity:
@@ -113,33 +125,45 @@ def _identity(cfg: DictConfig) -> Identity:
 
 def _freeze(run: Run) -> None:
     """Keep the settings beside the results that they lead to."""
+    if rank() > 0:
+        return
     with writing_into(run.folder.path):
         write_atomically(run.folder.files.config, freeze(run.cfg).encode())
 
 
 def _carry_out(run: Run, parts: Parts) -> int:
-    """Train, meta-test and report; return the exit code."""
-    loggers = build_loggers(run.cfg.logger, _objects(run))
+    """Train, meta-test and report; return the exit code.
+
+    Of several processes the first writes down and tests what all have learned.
+    """
+    wait_for_all()  # until all have read what the first will change
+    first = rank() == 0
+    loggers = build_loggers(run.cfg.logger, _objects(run)) if first else no_loggers()
     logger = loggers.all
-    _note_beginning(run, parts, loggers)
+    if first:
+        _note_beginning(run, parts, loggers)
     trainer = _trainer(run, parts, loggers)
     status, code = "failed", 1
     try:
-        with Interruption() as interruption:
+        with Interruption(signal_of_any if num_processes() > 1 else None) as interruption:
             _continue_from(run, trainer, parts.threads, loggers)
             trainer.run(interruption)
-            with interruption.interruptible():
-                evaluation = _final_test(run, parts, trainer, loggers)
-            evaluation.require_stable()
+            if first:
+                interruption.agree = None  # the others are done
+                with alone(), interruption.interruptible():
+                    evaluation = _final_test(run, parts, trainer, loggers)
+                evaluation.require_stable()
         status, code = FINISHED, 0
     except Interrupted as interrupted:
         status, code = "interrupted", exit_code(interrupted.signum)
         typed = setting("resume", run.folder.path)
         logger.notice(f"{interrupted}; continue with: metarl train {typed}")
     finally:
-        _conclude(run, trainer, loggers, status)
+        if first:
+            _conclude(run, trainer, loggers, status)
     if status == FINISHED:
-        print_results(evaluation, run.folder.files.evaluation)
+        if first:
+            print_results(evaluation, run.folder.files.evaluation)
     elif interruption.signum is not None:
         pass_on(interruption.signum)
     return code
@@ -175,7 +199,8 @@ def _note_beginning(run: Run, parts: Parts, loggers: LoggersOfRun) -> None:
     if run.state is not None:
         environment = {"resumed": environment}  # what the run began with stays on record
     ids = {_id_fact(key): run_id for key, run_id in loggers.run_ids.items()}
-    facts = run.known.names | environment | {"threads": parts.threads} | ids
+    counts = {"threads": parts.threads, "processes": num_processes()}
+    facts = run.known.names | environment | counts | ids
     run.folder.update_meta(status="running", **facts)
 
 
@@ -201,7 +226,7 @@ def _trainer(run: Run, parts: Parts, loggers: LoggersOfRun) -> Trainer:
         record_position=record.position,
         store=run.folder.store(budget.keep_checkpoints),
         budget=budget,
-        identity=loggers.run_ids | {"threads": parts.threads},
+        identity=loggers.run_ids | {"threads": parts.threads, "processes": num_processes()},
         score_after=parts.score_after,
     )
 
@@ -219,8 +244,11 @@ def _continue_from(run: Run, trainer: Trainer, threads: int, loggers: LoggersOfR
     if record.position() < run.state["record"]:
         logger.notice(f"{record.path} has lost rows from before the checkpoint")
     record.truncate(run.state["record"])
-    if (then := run.state["identity"].get("threads")) != threads:
-        logger.notice(f"resumed with {threads} threads instead of {then}: not bit-identical")
+    then = run.state["identity"]
+    counts = {"threads": (threads, None), "processes": (num_processes(), 1)}
+    for name, (now, default) in counts.items():
+        if (before := then.get(name, default)) != now:
+            logger.notice(f"resumed with {now} {name} instead of {before}: not bit-identical")
 
 
 def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun) -> Evaluation:

@@ -182,7 +182,8 @@ class Algorithm(Agent, Protocol):
     """An agent that meta-learns; it owns the loop of its paper.
 
     One whose attribute `reads_info` is true finds the environment's info in the extras of what it
-    is given to train on, as `info/<key>`.
+    is given to train on, as `info/<key>`. One whose attribute `shares_tasks` is true can be trained
+    by several processes, each of which builds it with its part of the tasks (`core.distributed`).
     """
 
     num_tasks: int  # N of the meta-batch

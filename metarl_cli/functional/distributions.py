@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metarl_cli.core.distributed import noise_like
+
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -18,8 +20,8 @@ class Distribution(ABC):
     """What policies return."""
 
     @abstractmethod
-    def sample(self) -> Tensor:
-        """Draw actions."""
+    def sample(self, of: int | None = None) -> Tensor:
+        """Draw actions; `of` as in `core.distributed.noise_like`."""
 
     @abstractmethod
     def mode(self) -> Tensor:
@@ -53,9 +55,9 @@ class DiagonalGaussian(Distribution):
     mean: Tensor  # [..., A]
     log_std: Tensor
 
-    def sample(self) -> Tensor:
-        """Draw actions `[..., A]`."""
-        return torch.addcmul(self.mean, self.log_std.exp(), torch.randn_like(self.mean))
+    def sample(self, of: int | None = None) -> Tensor:
+        """Draw actions `[..., A]`; `of` as in `core.distributed.noise_like`."""
+        return torch.addcmul(self.mean, self.log_std.exp(), normal_like(self.mean, of))
 
     def mode(self) -> Tensor:
         """Most likely actions `[..., A]`."""
@@ -95,9 +97,13 @@ class SquashedGaussian:
     mean: Tensor  # [..., A], before tanh
     log_std: Tensor
 
-    def sample(self) -> tuple[Tensor, Tensor]:
-        """Draw actions `[..., A]`, differentiable, with their log-densities `[...]`."""
-        noise = torch.randn_like(self.mean)
+    def sample(self, of: int | None = None) -> tuple[Tensor, Tensor]:
+        """Draw actions `[..., A]`, differentiable, with their log-densities `[...]`.
+
+        Args:
+            of: as in `core.distributed.noise_like`.
+        """
+        noise = normal_like(self.mean, of)
         x = torch.addcmul(self.mean, self.log_std.exp(), noise)
         # log(1 - tanh(x)^2), which does not round to log 0
         log_slope = 2 * (math.log(2.0) - x - functional.softplus(-2 * x))
@@ -120,9 +126,9 @@ class Categorical(Distribution):
         """Normalise `logits` `[..., A]`."""
         return cls(logits.log_softmax(-1))
 
-    def sample(self) -> Tensor:
-        """Draw actions `[...]` int64 (Gumbel-max)."""
-        noise = torch.empty_like(self.log_probs).exponential_().log_()
+    def sample(self, of: int | None = None) -> Tensor:
+        """Draw actions `[...]` int64 (Gumbel-max); `of` as in `core.distributed.noise_like`."""
+        noise = noise_like(self.log_probs, Tensor.exponential_, of).log()
         return (self.log_probs - noise).argmax(-1)
 
     def mode(self) -> Tensor:
@@ -149,3 +155,8 @@ class Categorical(Distribution):
     def detach(self) -> Self:
         """The same distribution, constant for differentiation."""
         return type(self)(self.log_probs.detach())
+
+
+def normal_like(x: Tensor, of: int | None = None) -> Tensor:
+    """Draw from N(0, 1) in the shape of `x`; `of` as in `core.distributed.noise_like`."""
+    return noise_like(x, Tensor.normal_, of)

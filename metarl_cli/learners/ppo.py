@@ -15,10 +15,16 @@ from torch import Tensor, nn
 
 from metarl_cli.core import tree
 from metarl_cli.core.checks import require_at_least, require_fraction, require_positive
+from metarl_cli.core.distributed import num_processes, own_rows, share_of
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.core.types import Trajectory
 from metarl_cli.functional.policy_gradient import Evaluation, clipped_surrogate_loss
-from metarl_cli.functional.statistics import explained_variance, masked_mean, whiten
+from metarl_cli.functional.statistics import (
+    explained_variance,
+    masked_mean,
+    mean_everywhere,
+    whiten,
+)
 from metarl_cli.learners.gradient_step import GradientStep, mean_terms
 from metarl_cli.networks.normalizer import Normalizer
 
@@ -122,8 +128,10 @@ class PPO:
         """Improve the model on trials `[T, B]` with advantages `[T, B]`."""
         samples = self.with_targets(model, trials, old, advantage)
         history = []
-        for rows in self.minibatches(len(samples.reward), advantage.device):
-            batch = tree.index(samples, rows)
+        num = num_processes() * len(samples.reward)
+        for everyones in self.minibatches(num, advantage.device):
+            rows = own_rows(everyones, width=advantage.shape[1])
+            batch = some_rows(samples, rows)
             losses, terms = self.losses(model, batch)
             terms |= step.apply(*losses)
             history.append(terms)
@@ -146,7 +154,7 @@ class PPO:
         mask, extras = samples.step.active, samples.extras
         model.returns.update_statistics(extras[TARGET], mask)
         extras[TARGET] = model.returns(extras[TARGET]).squeeze(-1)
-        whitened = whiten(model.flat(extras[ADVANTAGE]), model.flat(mask))
+        whitened = whiten(model.flat(extras[ADVANTAGE]), model.flat(mask), mean=mean_everywhere)
         extras[ADVANTAGE] = whitened.view_as(mask)
         return samples
 
@@ -158,7 +166,10 @@ class PPO:
             yield from order[: size * self.num_minibatches].split(size)
 
     def losses(self, model: Model, batch: Trajectory) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Return what is to be minimised, and its terms by name (Equation 9)."""
+        """Return what is to be minimised, and its terms by name (Equation 9).
+
+        With several processes, shares of these: their means over processes are over all samples.
+        """
         said, extras = model.evaluate(batch), batch.extras
         old_log_prob, advantage, target, mask = map(
             model.flat, (extras[LOG_PROB], extras[ADVANTAGE], extras[TARGET], batch.step.active)
@@ -171,9 +182,19 @@ class PPO:
             "entropy": masked_mean(said.entropy.expand_as(mask), mask, -1),
             "kl": masked_mean(old_log_prob - said.log_prob, mask, -1),
         }
+        share = share_of(mask.sum(-1))
+        terms = {name: share * x for name, x in terms.items()}
         value_loss = self.value_coef * terms["value_loss"]
         losses = [terms["policy_loss"], value_loss, -self.entropy_coef * terms["entropy"]]
         if said.auxiliary is not None:
-            losses.append(said.auxiliary)
-            terms["auxiliary_loss"] = said.auxiliary
+            losses.append(share * said.auxiliary)
+            terms["auxiliary_loss"] = losses[-1]
         return losses, terms
+
+
+def some_rows(samples: Trajectory, rows: Tensor) -> Trajectory:
+    """Choose samples; of none at all, one that does not count."""
+    if len(rows):
+        return tree.index(samples, rows)
+    first = tree.index(samples, slice(0, 1))
+    return replace(first, step=replace(first.step, active=torch.zeros_like(first.step.active)))

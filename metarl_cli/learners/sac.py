@@ -19,6 +19,7 @@ from metarl_cli.core.checks import (
     require_not_negative,
     require_positive,
 )
+from metarl_cli.core.distributed import own_share
 from metarl_cli.core.networks import Precision
 from metarl_cli.functional.soft_q import policy_loss, soft_target, temperature_loss
 from metarl_cli.learners.gradient_step import GradientStep
@@ -35,6 +36,7 @@ class Batch:
     action: Tensor  # in (-1, 1)
     reward: Tensor  # [M]
     terminated: Tensor  # [M], 1 = no bootstrap
+    columns: int | None = None  # in all processes, see `of` in `core.distributed.noise_like`
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,19 @@ class SAC:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses whose sum is to be minimised, and what else is worth knowing, by name.
 
-        The gradient of the critics' loss reaches `data.inputs`, that of the policy's does not.
+        The gradient of the critics' loss reaches `data.inputs`, that of the policy's does not. With
+        several processes, shares of these: their means over processes are over all transitions.
         """
         inputs, temperature = data.inputs.detach(), model.log_temperature.detach().exp()
         with torch.no_grad():
-            next_action, next_log_prob = model.policy(data.next_inputs).sample()
+            next_action, next_log_prob = model.policy(data.next_inputs).sample(data.columns)
             next_q = model.target_q(data.next_inputs, next_action)
             discount = self.discount * (1 - data.terminated)
             reward = self.reward_scale * data.reward
             target = soft_target(reward, discount, next_q, next_log_prob, temperature)
         q = model.q(data.inputs, data.action)
         distribution = model.policy(inputs)
-        action, log_prob = distribution.sample()
+        action, log_prob = distribution.sample(data.columns)
         policy_q = model.frozen_q(inputs, action)
         penalty = distribution.mean.square().mean() + distribution.log_std.square().mean()
         losses = {
@@ -114,4 +117,6 @@ class SAC:
                 model.log_temperature, log_prob, entropy
             ).mean()
         seen = {"q": q.mean(), "entropy": -log_prob.mean(), "temperature": temperature}
-        return losses, {name: x.detach() for name, x in seen.items()}
+        share = own_share(data.columns) if data.columns else 1.0
+        losses = {name: share * x for name, x in losses.items()}
+        return losses, {name: share * x.detach() for name, x in seen.items()}

@@ -17,6 +17,7 @@ from metarl_cli.core.checks import (
     require_not_negative,
     require_positive,
 )
+from metarl_cli.core.distributed import mean
 from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.functional.trust_region import conjugate_gradient
@@ -52,6 +53,9 @@ class TRPO:
     ) -> tuple[Tensor, Metrics]:
         """Improve `parameters` within the trust region.
 
+        What is given are means over the samples of this process; the step is that of their means
+        over all processes.
+
         Args:
             parameters: `[P]`.
             loss: surrogate loss at `parameters`.
@@ -65,19 +69,20 @@ class TRPO:
         Raises:
             NonFiniteError: if the loss, the gradient or the step is not finite.
         """
+
+        def damped_product(v: Tensor) -> Tensor:
+            return mean(fisher_product(v)) + self.cg_damping * v
+
+        loss, gradient = mean(loss), mean(gradient)
         _require_finite(loss=loss, gradient=gradient)
-        direction = conjugate_gradient(
-            lambda v: fisher_product(v) + self.cg_damping * v,
-            gradient,
-            iterations=self.cg_iterations,
-        )
-        curvature = direction.dot(fisher_product(direction) + self.cg_damping * direction)
+        direction = conjugate_gradient(damped_product, gradient, iterations=self.cg_iterations)
+        curvature = direction.dot(damped_product(direction))
         full_step = direction * (2 * self.max_kl / curvature.clamp(min=1e-12)).sqrt()
         _require_finite(step=full_step)
-        full_step = full_step * self._rescale(loss_and_kl(parameters - full_step)[1])
+        full_step = full_step * self._rescale(mean(loss_and_kl(parameters - full_step)[1]))
         for backtracks in range(self.max_backtracks):
             candidate = parameters - self.backtrack_ratio**backtracks * full_step
-            new_loss, kl = loss_and_kl(candidate)
+            new_loss, kl = map(mean, loss_and_kl(candidate))
             if new_loss < loss and kl <= self.max_kl:
                 improvement = float(loss - new_loss)
                 return candidate, _metrics(float(kl), improvement, backtracks, accepted=True)

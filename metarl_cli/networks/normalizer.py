@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.core.distributed import total
+from metarl_cli.functional.statistics import mean_everywhere
 
 
 class Normalizer(nn.Module):
@@ -13,7 +14,7 @@ class Normalizer(nn.Module):
 
     Moments are merged as in Chan et al. 1979 (pairwise updates): a mean far from zero takes nothing
     off the precision of the variance. With stacked buffers `[G, F]` each group `[G, M, F]` has
-    statistics of its own.
+    statistics of its own. The samples of all processes count.
     """
 
     mean: Tensor
@@ -35,11 +36,11 @@ class Normalizer(nn.Module):
         """Take in samples `[..., F]` where `mask` `[...]` is 1 (stacked: `[G, M, F]`)."""
         if self.mean.dim() == 1:
             x, mask = x.flatten(0, mask.dim() - 1), mask.flatten()
-        new = mask.sum(-1).reshape(self.count.shape)
+        new = total(mask.sum(-1)).reshape(self.count.shape)
         weight = new / (self.count + new).clamp(min=1.0)
         mask, shape = mask.unsqueeze(-1), self.mean.shape
-        mean = masked_mean(x, mask, -2)
-        variance = masked_mean((x - mean.unsqueeze(-2)).square(), mask, -2).reshape(shape)
+        mean = mean_everywhere(x, mask, -2)
+        variance = mean_everywhere((x - mean.unsqueeze(-2)).square(), mask, -2).reshape(shape)
         step = mean.reshape(shape) - self.mean
         self.variance += weight * (variance - self.variance + (1 - weight) * step.square())
         self.mean += weight * step

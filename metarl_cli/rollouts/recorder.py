@@ -39,7 +39,8 @@ class Recorder:
         self._start, self._active = episode, episode.active
         self._first, self._zeros = torch.ones_like(self._active), torch.zeros_like(self._active)
         self._someone_waits = self._any(self._active == 0)
-        self._someone_works = True
+        self._someone_works = self._any(self._active)
+        self.open_elsewhere = False  # whether the episode goes on in another process
         self._obs = [episode.obs]
         self._previous: list[tuple[Tensor, Tensor]] = []
         self._rows: list[tuple[Tensor, ...]] = []  # action, reward, terminated, active, infos
@@ -54,7 +55,8 @@ class Recorder:
     @property
     def running(self) -> bool:
         """Whether the episode goes on."""
-        return self._someone_works and self._start.elapsed + self.num_steps < self._horizon
+        works = self._someone_works or self.open_elsewhere
+        return works and self._start.elapsed + self.num_steps < self._horizon
 
     @property
     def episode(self) -> OpenEpisode | None:

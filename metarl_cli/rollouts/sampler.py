@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from metarl_cli.core import tree
+from metarl_cli.core.distributed import largest, num_processes, own_part, rank, total
 from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Agent, OpenEpisode, Simulation, Split, Trial
 from metarl_cli.core.types import StepResult, Tasks, Trajectory
@@ -25,6 +26,9 @@ class Sampler:
     All its randomness comes from `(seed, counter)`, never from a stream that has to be stored:
     the counters are its whole state. Action noise comes from the agent (torch's generator). What it
     records is on the simulation's device.
+
+    Where several processes learn together, each has `num_tasks` of the tasks of a batch that one
+    process would have had, its starts included; the counters are those of all of them.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class Sampler:
             return self.split.fixed(split)
         self.batches_drawn += 1
         rng = np.random.default_rng([self.seed, TASKS, self.batches_drawn])
-        return self.split.train(self.num_tasks, rng)
+        return own_part(self.split.train(self.num_tasks * num_processes(), rng))
 
     def begin(self, agent: Agent, tasks: Tasks) -> Trial:
         """Start a trial: the agent knows nothing of these tasks."""
@@ -128,7 +132,9 @@ class Sampler:
         shown = task.to(self.device, torch.float32)
         record = Recorder(self.simulation, shown, start, self.info_keys)
         state, prev_action, prev_reward = trial.state, trial.prev_action, trial.prev_reward
-        while record.running and record.num_steps < most_steps:
+
+        def step() -> None:
+            nonlocal state, prev_action, prev_reward
             clock = time.perf_counter()
             output = agent.act(state, record.time_step(prev_action, prev_reward), explore=explore)
             acted = time.perf_counter()
@@ -137,8 +143,15 @@ class Sampler:
             self.simulate_s += time.perf_counter() - acted
             state = output.state
             prev_action, prev_reward = record.add(output, result)
+
+        while record.running and record.num_steps < most_steps:
+            step()
+        last, open_elsewhere = largest(record.num_steps, int(record.running))
+        while record.num_steps < last:  # other processes have rows that are still at work
+            step()
+        record.open_elsewhere = bool(open_elsewhere)
         trajectory = record.trajectory()
-        env_steps, unstable = record.count(trajectory)
+        env_steps, unstable = total(torch.tensor(record.count(trajectory), device="cpu")).tolist()
         self.env_steps += env_steps
         self.unstable += unstable
         self._standing = (start.number, start.elapsed + record.num_steps)
@@ -156,7 +169,8 @@ class Sampler:
         stream = np.random.SeedSequence([self.seed, RESET, self.episodes_run])
         seed = int(stream.generate_state(1, np.uint64)[0] >> np.uint64(2))
         clock = time.perf_counter()
-        obs = self.simulation.reset(task.to(self.device), seed=seed)
+        first_row = rank() * self.simulation.num_envs
+        obs = self.simulation.reset(task.to(self.device), seed=seed + first_row)
         self.simulate_s += time.perf_counter() - clock
         active = torch.ones(self.simulation.num_envs, device=self.device)
         return OpenEpisode(self.episodes_run, 0, obs, active)

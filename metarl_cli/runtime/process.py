@@ -10,17 +10,18 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from metarl_cli.core.distributed import num_processes, processes_here
 from metarl_cli.core.paths import usable_cores
 
 _MALLOPT = {-1: 2**31 - 1, -3: 2**30}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, malloc.h
 
 
 def set_threads(threads: int) -> int:
-    """Fix the number of CPU threads (0 = all usable cores) and return it.
+    """Fix the number of CPU threads (0 = all usable cores, shared by processes) and return it.
 
     The count decides the order of floating-point sums: results are bit-exact only at one count.
     """
-    count = threads or usable_cores()
+    count = threads or max(1, usable_cores() // processes_here()[1])
     torch.set_num_threads(count)
     return count
 
@@ -68,7 +69,10 @@ def restore_random_state(state: dict[str, Any]) -> None:
     """Undo everything drawn since `random_state`."""
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        if num_processes() > 1:  # each draws on a device of its own, all of them alike
+            torch.cuda.set_rng_state(state["cuda"][0])
+        else:
+            torch.cuda.set_rng_state_all(state["cuda"])
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
     version, internal, gauss_next = state["python"]

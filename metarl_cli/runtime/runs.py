@@ -23,7 +23,12 @@ from metarl_cli.runtime.checkpoint import CheckpointStore
 from metarl_cli.runtime.run_record import MOST_META_BYTES, RunFiles
 
 PACKAGES = ("torch", "mujoco", "gymnasium", "numpy", "hydra-core", "wandb")
-PROGRAMS = ("metarl", "metarl_cli.cli", "metarl_cli.sweeps.job")  # that the command line names
+PROGRAMS = (
+    "metarl",
+    "metarl_cli",
+    "metarl_cli.cli",
+    "metarl_cli.sweeps.job",
+)  # that the command line names
 LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -54,9 +54,17 @@ class Interruption:
 
     An `Interrupted` may get lost, for instance when it is raised in a finaliser. It stays pending
     until it has left an `interruptible` block in the open, or `check` raises it again.
+
+    Where several processes learn together, one that left would leave the others waiting: all leave
+    when the next block begins, if one of them has been asked to.
+
+    Args:
+        agree: takes the signal that this process has received, 0 for none, and returns what all of
+            them leave for; None: there are no others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, agree: Callable[[int], int] | None = None) -> None:
+        self.agree = agree
         self._previous: dict[int, Any] = {}
         self._signum: int | None = None  # the first signal received
         self._pending = False
@@ -87,6 +95,11 @@ class Interruption:
 
     def check(self) -> None:
         """Raise a pending `Interrupted`; afterwards it is no longer pending."""
+        if self.agree:
+            signum = self.agree(self._signum or 0)
+            if not signum:  # one that has come meanwhile waits until all know of it
+                return
+            self._signum, self._pending = signum, True
         if self._pending and self._signum is not None:
             self._pending = False
             raise Interrupted(self._signum)
@@ -94,6 +107,10 @@ class Interruption:
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
         """Within this block a signal raises `Interrupted` at the next bytecode."""
+        if self.agree:
+            self.check()
+            yield
+            return
         depth = self._depth
         try:
             self._depth = depth + 1  # first, or a signal between check and here would have to wait

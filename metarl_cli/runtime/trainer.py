@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from metarl_cli.core import tree
+from metarl_cli.core.distributed import alone, average_metrics, rank
 from metarl_cli.core.errors import NonFiniteError
 from metarl_cli.core.protocols import Algorithm, Logger, Metrics
 from metarl_cli.rollouts.sampler import Sampler
@@ -50,7 +51,10 @@ class Progress:
 
 @dataclass
 class Trainer:
-    """Owns the loop of a run. Everything periodic is one `if` in `_iterate`."""
+    """Owns the loop of a run. Everything periodic is one `if` in `_iterate`.
+
+    Where several processes learn together, each has one; the first evaluates and writes.
+    """
 
     algorithm: Algorithm
     sampler: Sampler
@@ -118,7 +122,8 @@ class Trainer:
     def continue_from(self, state: dict[str, Any]) -> None:
         """Restore the state of the run's newest checkpoint; later ones are set aside."""
         self.load_state(state)
-        self.store.go_back_to(self.sampler.env_steps)
+        if rank() == 0:
+            self.store.go_back_to(self.sampler.env_steps)
         self._saved = self.progress.iteration
 
     def state(self) -> dict[str, Any]:
@@ -157,24 +162,34 @@ class Trainer:
         progress, steps = self.progress, self.sampler.env_steps
         progress.iteration += 1
         progress.finished = trained is None
-        metrics = (trained or {}) | {
-            "time/iteration_s": elapsed,
-            "time/simulate_s": self.sampler.simulate_s,
-            "time/act_s": self.sampler.act_s,
-            "time/learn_s": elapsed - self.sampler.simulate_s - self.sampler.act_s,
-            "sim/unstable": float(self.sampler.unstable),
-        }
+        metrics = average_metrics(
+            (trained or {})
+            | {
+                "time/iteration_s": elapsed,
+                "time/simulate_s": self.sampler.simulate_s,
+                "time/act_s": self.sampler.act_s,
+                "time/learn_s": elapsed - self.sampler.simulate_s - self.sampler.act_s,
+                "sim/unstable": float(self.sampler.unstable),
+            }
+        )
         self._require_finite(metrics)
         self._laps.end("check_s")
         if trained is not None and (steps >= progress.next_eval or self._finished):
             progress.next_eval = (steps // self.budget.eval_every + 1) * self.budget.eval_every
-            result = self.validate()
-            metrics |= result.metrics() | {SCORE: result.score(self.score_after)}
+            if (result := self._validate()) is not None:
+                metrics |= result.metrics() | {SCORE: result.score(self.score_after)}
             self._laps.end("eval_s")
         laps = self._laps.take()
         progress.wall_s += sum(laps.values())
         metrics |= {f"time/{name}": seconds for name, seconds in laps.items()}
         return metrics | {"iteration": progress.iteration, "time/wall_s": progress.wall_s}
+
+    def _validate(self) -> MetaTest | None:
+        """Evaluate, if this is the first process; the others wait where they next meet it."""
+        if rank() > 0:
+            return None
+        with alone():
+            return self.validate()
 
     def _settle(self, metrics: Metrics) -> None:
         """Write down a finished iteration."""
@@ -200,7 +215,7 @@ class Trainer:
     ) -> None:
         """Write a checkpoint unless this iteration has one, which is never put at risk."""
         steps, iteration = self.sampler.env_steps, self.progress.iteration
-        if iteration == self._saved:
+        if iteration == self._saved or rank() > 0:
             return
         state = state or self.state()
         self.store.save(state, env_steps=steps, iteration=iteration, score=score, best=best)

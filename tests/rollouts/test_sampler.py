@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from metarl_cli.core import tree
 from metarl_cli.core.errors import NonFiniteError
+from metarl_cli.rollouts import sampler as sampler_module
 
 AGENT = Scripted()
 T, B = 4, 6
@@ -84,6 +85,17 @@ def test_episode_is_over_when_every_environment_has_ended():
     sampler = tiny_sampler(ends=[1, 2, 1, 1, 1, 1])
     episode, _ = run(sampler)
     assert len(episode.reward) == 2 and sampler.env_steps == 7
+
+
+def test_rows_that_have_ended_stand_still_while_other_processes_have_rows_at_work(monkeypatch):
+    monkeypatch.setattr(sampler_module, "largest", lambda steps, running: [max(steps, 3), 1])
+    sampler = tiny_sampler(ends=[1, 2, 1, 1, 1, 1])
+    episode, trial = run(sampler, steps=3)
+    assert len(episode.reward) == 3 and episode.step.active.sum() == sampler.env_steps == 7
+    assert episode.step.obs[2].equal(episode.next_obs[2])
+    assert trial.open_episode is not None  # it goes on elsewhere
+    rest, _ = sampler.run(AGENT, trial, steps=1)
+    assert rest.step.active.eq(0).all() and rest.step.first.eq(0).all()
 
 
 def test_time_limit_is_not_a_termination():

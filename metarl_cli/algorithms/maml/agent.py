@@ -102,6 +102,8 @@ class GradientAgent(ABC):
         policy: what is adapted.
     """
 
+    shares_tasks = True
+
     def __init__(
         self,
         num_tasks: int,

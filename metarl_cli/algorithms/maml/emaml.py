@@ -21,7 +21,7 @@ from torch import Tensor
 from metarl_cli.algorithms.maml.agent import Samples
 from metarl_cli.algorithms.maml.maml import MAML, MetaBatch
 from metarl_cli.functional.distributions import Distribution
-from metarl_cli.functional.statistics import masked_mean
+from metarl_cli.functional.statistics import masked_mean, mean_everywhere
 
 
 class EMAML(MAML):
@@ -41,6 +41,6 @@ class EMAML(MAML):
 
 def standardised_reward(query: Samples) -> Tensor:
     """Mean reward of each task `[N]`, in units in which all rewards have mean 0 and variance 1."""
-    mean = masked_mean(query.reward, query.mask)
-    std = masked_mean((query.reward - mean).square(), query.mask).sqrt()
+    mean = mean_everywhere(query.reward, query.mask)
+    std = mean_everywhere((query.reward - mean).square(), query.mask).sqrt()
     return (masked_mean(query.reward, query.mask, -1) - mean) / (std + 1e-8)

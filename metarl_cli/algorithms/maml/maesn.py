@@ -41,7 +41,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Metrics, Sampler, Stateful, Trial
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
-from metarl_cli.functional.distributions import DiagonalGaussian, Distribution
+from metarl_cli.functional.distributions import DiagonalGaussian, Distribution, normal_like
 from metarl_cli.functional.returns import discounted_return
 from metarl_cli.functional.statistics import masked_mean, whiten
 from metarl_cli.learners.trpo import TRPO
@@ -246,7 +246,7 @@ class MAESN(MAML):
         if not explore:
             return torch.zeros(shape, device=step.first.device)
         if was is None:
-            return torch.randn(shape, device=step.first.device)
+            return normal_like(torch.empty(shape, device=step.first.device))
         if not step.first.any():
             return was
-        return torch.where(step.first.bool().unsqueeze(-1), torch.randn_like(was), was)
+        return torch.where(step.first.bool().unsqueeze(-1), normal_like(was), was)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from metarl_cli.algorithms.maml.agent import GradientAgent, Policy
 from metarl_cli.algorithms.maml.inner_loop import InnerLoop
 from metarl_cli.core.checks import require_fraction, require_positive
+from metarl_cli.core.distributed import mean
 from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import Metrics, Sampler, Trial
 from metarl_cli.core.types import EnvSpec
@@ -51,6 +52,6 @@ class Reptile(GradientAgent):
         """Adapt to each task and step to the mean of the adapted parameters."""
         _, state, metrics = self.collect(sampler, trial, and_after=False)
         theta = flatten_parameters(self.policy)
-        change = state.parameters.mean(0) - theta
+        change = mean(state.parameters.mean(0)) - theta
         load_flat(self.policy, theta + self.outer_step_size * change)
         return metrics | {"reptile/distance": float(change.norm())}

@@ -11,6 +11,9 @@ Differences from the paper:
 - All tasks of an iteration are met at once, in one batch of environments; the posterior that acts
   there is of this visit alone, its extra episodes included.
 - Contexts are drawn with replacement.
+
+Several processes collect in tasks of their own, keep what all of them have seen, and share the
+transitions of each task in a gradient step.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from metarl_cli.algorithms.pearl.context import ContextEncoder, kl_from_prior, p
 from metarl_cli.algorithms.pearl.context_buffer import ContextBuffer
 from metarl_cli.buffers.transitions import TaskReplay, Transitions
 from metarl_cli.core.checks import require_not_negative, require_positive
+from metarl_cli.core.distributed import gathered, own_part
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.networks import Network
 from metarl_cli.core.protocols import (
@@ -79,6 +83,8 @@ class Collection:
 
 class PEARL:
     """Soft actor-critic told a latent task, and an encoder of contexts."""
+
+    shares_tasks = True
 
     def __init__(
         self,
@@ -186,21 +192,19 @@ class PEARL:
         """Algorithm 1, lines 4 to 9, in a batch of training tasks at once."""
         tasks, plan = sampler.sample_tasks(), self.collection
         self.require_known(tasks.index)
-        self.context.begin_visit(tasks.index)
+        self.context.begin_visit(gathered(tasks.index))
         trial = sampler.begin(self, tasks)
         returns: dict[str, list[Tensor]] = {"prior": [], "posterior": [], "extra": []}
         for k in range(plan.prior_episodes):
             if k > 0:
-                z = torch.randn_like(trial.state.z)
+                z = posterior(torch.zeros_like(trial.state.evidence)).sample()
                 trial = replace(trial, state=replace(trial.state, z=z))
             trial, earned = self._visit(sampler, trial, context=True)
             returns["prior"].append(earned)
-        for _ in range(plan.posterior_episodes):
-            trial, earned = self._visit(sampler, trial, context=True)
-            returns["posterior"].append(earned)
-        for _ in range(plan.extra_episodes):
-            trial, earned = self._visit(sampler, trial, context=False)
-            returns["extra"].append(earned)
+        later = {"posterior": plan.posterior_episodes, "extra": plan.extra_episodes}
+        for name in (name for name, num in later.items() for _ in range(num)):
+            trial, earned = self._visit(sampler, trial, context=name == "posterior")
+            returns[name].append(earned)
         return {
             f"train/return_{name}": float(torch.stack(x).mean()) for name, x in returns.items() if x
         } | {
@@ -211,7 +215,7 @@ class PEARL:
     def _visit(self, sampler: Sampler, trial: Trial, *, context: bool) -> tuple[Trial, Tensor]:
         """Run and remember one episode; return the trial adapted to it, and the mean return."""
         episode, trial = sampler.run(self, trial)
-        self._store(trial.tasks, episode, context=context)
+        self._store(gathered(trial.tasks), gathered(episode, dim=1), context=context)
         return trial.adapt(self, episode), episode.episode_return.mean()
 
     def _store(self, tasks: Tasks, episode: Trajectory, *, context: bool) -> None:
@@ -250,7 +254,7 @@ class PEARL:
     def _gradient_step(self, rows: Tensor) -> dict[str, Tensor]:
         """One step of all networks on the tasks `[N]`."""
         context = self.context.sample(rows, self.context_batch)
-        data = self.replay.sample(rows, self.batch)
+        data = own_part(self.replay.sample(rows, self.batch), dim=1)
         with self.sac.autocast(data["obs"].device):
             belief = posterior(self.encoder.evidence(context))
             z = belief.mean + belief.log_std.exp() * torch.randn_like(belief.mean)
@@ -262,7 +266,7 @@ class PEARL:
 
     def _batch_of(self, data: Transitions, z: Tensor) -> Batch:
         """Flatten transitions `[N, M, ...]` and tell each the z `[N, Z]` of its task."""
-        z_of_each = z.unsqueeze(1).expand(-1, self.batch, -1)
+        z_of_each = z.unsqueeze(1).expand(-1, data["obs"].shape[1], -1)
 
         def inputs(obs: Tensor, z: Tensor) -> Tensor:
             return torch.cat([obs, z], -1).flatten(0, 1)
@@ -273,4 +277,5 @@ class PEARL:
             action=data["action"].flatten(0, 1),
             reward=data["reward"].flatten(),
             terminated=data["terminated"].flatten(),
+            columns=self.batch,
         )

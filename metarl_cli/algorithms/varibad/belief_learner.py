@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from metarl_cli.algorithms.varibad.belief import BeliefEncoder
 from metarl_cli.buffers.trials import TrialBuffer
-from metarl_cli.core.checks import require_positive
+from metarl_cli.core.checks import require_at_least, require_positive
+from metarl_cli.core.distributed import gathered, num_processes, own_part, own_share
 from metarl_cli.core.protocols import Experience, Metrics, Stateful
 from metarl_cli.core.types import Trajectory
 from metarl_cli.learners.gradient_step import GradientStep, mean_terms
@@ -44,6 +45,8 @@ class BeliefUpdates:
 class BeliefLearner:
     """Adam over encoder and decoders, on trials drawn from a buffer.
 
+    Several processes keep the trials of all of them, and share those of an update.
+
     Args:
         encoder: of beliefs.
         decoders: what the loss needs besides.
@@ -58,6 +61,7 @@ class BeliefLearner:
         trial_steps: int,
         updates: BeliefUpdates,
     ) -> None:
+        require_at_least(num_processes(), batch=updates.batch)
         self.encoder, self.updates = encoder, updates
         self.model = nn.ModuleList([encoder, *decoders])
         self.step = GradientStep(
@@ -77,13 +81,16 @@ class BeliefLearner:
 
     def add(self, trials: Trajectory) -> None:
         """Store new trials `[T, B]`; their inputs count for the encoder's standardisation."""
-        self.buffer.add(replace(trials, extras={}))
+        self.buffer.add(gathered(replace(trials, extras={}), dim=1))
         self.encoder.memory.update_statistics(trials.step)
 
     def improve(self, loss: Loss) -> Metrics:
         """Return means of the loss's terms and of the gradient norm, and the number of updates."""
         history = []
+        share = own_share(self.updates.batch)
         for _ in range(self.updates.updates):
-            losses, terms = loss(self.buffer.sample(self.updates.batch))
-            history.append(terms | self.step.apply(*losses))
+            trials = own_part(self.buffer.sample(self.updates.batch), dim=1)
+            losses, terms = loss(trials)
+            terms = {name: share * term for name, term in terms.items()}
+            history.append(terms | self.step.apply(*(share * x for x in losses)))
         return mean_terms(history, "belief")

@@ -71,6 +71,8 @@ class Elbo:
 class VariBAD:
     """PPO on beliefs, and a variational encoder with a buffer of its own."""
 
+    shares_tasks = True
+
     def __init__(
         self,
         num_tasks: int,
@@ -175,7 +177,8 @@ class VariBAD:
         decoded = some_of(len(active), self.elbo.decoded_steps)
         target = tree.index(trials, decoded)
         both_active = active[now].unsqueeze(1) * target.step.active  # [L, Q, M]
-        errors = self.model.errors(belief.sample()[now], target)
+        latent = belief.sample(of=self.elbo.learner.batch)
+        errors = self.model.errors(latent[now], target)
         errors = {name: (x * both_active).sum((0, 1)).mean() for name, x in errors.items()}
         kl = sequential_kl(belief, active)[now].sum(0).mean()
         terms = {f"{name}_loss": error for name, error in errors.items()} | {"kl": kl}

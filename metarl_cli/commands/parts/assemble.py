@@ -14,6 +14,7 @@ from metarl_cli.buffers.memory import (
     require_room_for_episodes,
     require_room_for_experience,
 )
+from metarl_cli.commands.parts.processes import own_number_of_tasks, require_shareable
 from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, KeepsTasks, Split, require_dense_reward
@@ -48,11 +49,9 @@ class Parts:
 
     def training_sampler(self) -> Sampler:
         """Sampler of the algorithm's meta-batch."""
-        algo = self.cfg.algo
         reads_info = getattr(self.algorithm, "reads_info", False)
-        return self._sampler(
-            algo.num_tasks, algo.envs_per_task, self.cfg.seed, record_info=reads_info
-        )
+        num, envs = own_number_of_tasks(self.cfg), self.cfg.algo.envs_per_task
+        return self._sampler(num, envs, self.cfg.seed, record_info=reads_info)
 
     def require_trainable(self) -> None:
         """Refuse by name, before anything is written, what the first iteration could not do."""
@@ -82,7 +81,7 @@ class Parts:
                 spec,
                 self.device,
                 steps=spec.horizon * int(algo.get("episodes", 1)),
-                algo__num_tasks=algo.num_tasks,
+                algo__num_tasks=own_number_of_tasks(self.cfg),
                 algo__envs_per_task=algo.envs_per_task,
             )
             require_room_for_experience(self.algorithm, spec)
@@ -162,8 +161,10 @@ def assemble(cfg: DictConfig) -> Parts:
         raise UserError(str(error)) from error
     family = build_family(cfg)
     network = build_network(cfg.network)
+    own = {"num_tasks": own_number_of_tasks(cfg)}
     with torch.device(device), Ceiling(device):
-        algorithm = build(cfg.algo, spec=family.spec, network=network)
+        algorithm: Algorithm = build(cfg.algo, spec=family.spec, network=network, **own)
+    require_shareable(algorithm)
     split = TaskSplit(family, **cfg.env.tasks)
     return Parts(algorithm, family, split, threads, device, cfg)
 

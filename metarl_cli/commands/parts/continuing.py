@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.parts.frozen import load_checkpoint, load_config, restore
 from metarl_cli.config.build import flatten
@@ -61,6 +61,15 @@ def take_up(
     state, used = load_checkpoint(record, manifest)
     restore(algorithm, state, str(record.files.checkpoints / used.file))
     return state
+
+
+def require_continuable(overrides: DictConfig, state: dict[str, Any], seed: int) -> None:
+    """Refuse changes by which the run would be another from its beginning, or already over."""
+    if overrides.get("seed", seed) != seed:
+        raise UserError(f"seed={overrides.seed}: a run goes on with the seed it began with, {seed}")
+    steps, done = OmegaConf.select(overrides, "budget.env_steps"), state["sampler"]["env_steps"]
+    if steps is not None and steps < done:
+        raise UserError(f"budget.env_steps={steps}: the run has done {done} steps already")
 
 
 def _is_repeated() -> bool:

@@ -8,6 +8,7 @@ arguments.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -84,6 +85,11 @@ def build_loggers(nodes: DictConfig, objects: RunObjects) -> LoggersOfRun:
     ids = {key: getattr(logger, "run_id", None) for key, logger in built.items()}
     known = {key: str(run_id) for key, run_id in ids.items() if run_id}
     return LoggersOfRun(Fanout(loggers), record, known)
+
+
+def no_loggers() -> LoggersOfRun:
+    """Return what a process has that leaves the writing to another."""
+    return LoggersOfRun(Fanout([]), JsonlLogger(record_path=os.devnull), {})
 
 
 def build_logger(node: DictConfig, objects: RunObjects) -> Logger:

@@ -13,15 +13,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from metarl_cli.cli import (
-    COMMANDS,
-    RESUME,
-    Command,
-    main,
-    rewrite_run_settings,
-    split_off_run_settings,
-)
+from metarl_cli.cli import main, rewrite_run_settings, split_off_run_settings
 from metarl_cli.commands.parts.frozen import settings_of
+from metarl_cli.commands.table import COMMANDS, RESUME, SECOND_WORDS, Command
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.runtime.runs import RunFolder
@@ -67,6 +61,8 @@ def test_command_of_the_documentation_is_understood(
     """What would train or measure is only composed and checked; what shows something, shows it."""
     name, *words = shlex.split(typed)
     command = COMMANDS[name]
+    if " ".join([name, *words[:1]]) in SECOND_WORDS:
+        command, words = SECOND_WORDS[f"{name} {words[0]}"], words[1:]
     if any(word.startswith("resume=") for word in words):
         command = RESUME
     if command.schema is None or SHOWING & set(words):

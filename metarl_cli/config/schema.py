@@ -139,6 +139,9 @@ class BenchConfig:
     env: Node
     device: Device
     plugins: list[str]
+    environment: bool
+    budget: Node
+    meta_test: Node
     num_envs: int = at_least(1)
     seconds: float = at_least(0.01)
     rounds: int = at_least(1)
@@ -146,6 +149,20 @@ class BenchConfig:
     threads: int = at_least(0)
     algo: Node | None = None
     network: Node | None = None
+    output: str | None = None
+
+
+@dataclass
+class BenchSuiteConfig:
+    """Root of `metarl bench suite`."""
+
+    output: str
+    only: list[str]
+    rows: dict[str, Any]
+    rounds: int = at_least(1)
+    seconds: float = at_least(0.01)
+    threads: int = at_least(0)
+    against: str | None = None
 
 
 @dataclass

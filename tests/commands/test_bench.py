@@ -1,13 +1,23 @@
+import io
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from gymnasium.spaces import Discrete
+from rich.console import Console
 
-from metarl_cli.commands.bench import PARTS, measure, run, stepping
-from metarl_cli.commands.parts.bench_profile import describe, learning_times
+from metarl_cli.cli import main
+from metarl_cli.commands.bench.command import run
+from metarl_cli.commands.bench.contestants import measure, stepping
+from metarl_cli.commands.bench.iteration import PARTS
+from metarl_cli.commands.bench.operations import describe, operations_of_learning
+from metarl_cli.commands.bench.tables import measures, share_of_peak, suite_table
 from metarl_cli.config.compose import compose
 
 
-def test_contestants_take_turns_and_the_median_rate_counts():
+def test_contestants_take_turns_and_each_turn_is_kept():
     calls = []
 
     def contestant(name, steps):
@@ -18,7 +28,7 @@ def test_contestants_take_turns_and_the_median_rate_counts():
         return go
 
     rates = measure({"a": contestant("a", 1), "b": contestant("b", 50)}, seconds=0.01, rounds=3)
-    assert rates["b"] > 5 * rates["a"]
+    assert min(rates["b"]) > 5 * max(rates["a"]) and len(rates["a"]) == 3
     turns = [x for i, x in enumerate(calls) if i == 0 or x != calls[i - 1]]
     assert turns == ["a", "b"] * 4  # a warm-up and three rounds
 
@@ -71,9 +81,10 @@ def test_profile_holds_learning_forwards_and_backwards_but_not_acting():
             weight = torch.ones(2, 2, requires_grad=True)
             (sampler.run() @ weight).tanh().sum().backward()
 
-    seconds = learning_times(Learner(), Acting(), torch.device("cpu"))
-    assert {"mm", "tanh", "tanh_backward"} <= set(seconds)
-    assert "cos" not in seconds
+    done = operations_of_learning(Learner(), Acting(), torch.device("cpu"))
+    assert {"mm", "tanh", "tanh_backward"} <= set(done.seconds)
+    assert "cos" not in done.seconds
+    assert done.flops == {"float32": 32}  # forwards and to the weight, 2 x 2 x 2 products and sums
 
 
 def test_profile_names_the_share_of_matrix_products_and_the_five_dearest_others():
@@ -85,4 +96,52 @@ def test_profile_names_the_share_of_matrix_products_and_the_five_dearest_others(
 def test_bench_compares_physics_with_the_raw_loop(capsys):
     settings = ["env=cheetah_vel", "num_envs=2", "seconds=0.01", "rounds=1"]
     assert run(compose("bench", settings)) == 0
-    assert "raw mujoco.batch loop" in capsys.readouterr().out
+    assert {"raw mujoco.batch loop", "rollout, 10 controls per call"} <= {
+        line.strip("│").split("│")[0].strip() for line in capsys.readouterr().out.splitlines()
+    }
+
+
+def test_share_of_the_peak_is_the_time_that_products_need_at_their_peak():
+    iteration = {
+        "seconds": {"learn": [4.0, 8.0]},
+        "flops": {"float32": 100, "bfloat16": 300},
+        "peak": {"float32": [100.0, 50.0], "bfloat16": [300.0, 150.0]},
+    }
+    assert share_of_peak(iteration) == [0.5, 0.5]  # (1 + 1) / 4 and (2 + 2) / 8
+
+
+def test_suite_keeps_all_turns_and_shows_what_is_slower_than_before(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    settings = ["env=point_nav", "env.horizon=5", "num_envs=4", "algo=multitask_ppo"]
+    settings += ["algo.num_tasks=2", "algo.envs_per_task=2", "environment=false"]
+    words = ["bench", "suite", "only=[mine,gru_16]", f"+rows.mine.bench={json.dumps(settings)}"]
+    words += ["rows.gru_16.gru.steps=2", "rounds=2", "seconds=0.01", "threads=1"]
+    assert main([*words, "output=before.json"]) == 0
+    before = json.loads(Path("before.json").read_text())
+    assert set(before["rows"]) == {"mine", "gru_16"} and before["packages"]["torch"]
+    assert len(before["rows"]["mine"]["iteration"]["seconds"]["learn"]) == 2
+    for turn in range(2):
+        before["rows"]["gru_16"]["gru"]["metarl"][turn] = 1e-3
+    Path("before.json").write_text(json.dumps(before))
+    assert main([*words, "against=before.json", "only=[gru_16]"]) == 0
+    printed = capsys.readouterr().out
+    assert "now / earlier" in printed and "written to bench.json" in printed
+
+
+def test_suite_compares_medians_with_those_of_an_earlier_one():
+    def found(*rates):
+        return measures({"rows": {"cells": {"gru": {"metarl": rates, "nn.GRU": [2.0] * 3}}}})
+
+    now, earlier = found(2.0, 8.0, 4.0), found(1.0, 2.0, 3.0)
+    assert now["cells", "/ nn.GRU"] == [1.0, 4.0, 2.0]
+    console = Console(width=120, file=io.StringIO())
+    console.print(suite_table(now, earlier))
+    printed = " ".join(console.file.getvalue().split())
+    assert "4 [2-8] │ 2.00" in printed
+
+
+@pytest.mark.parametrize("word", ["only=[rl2_gridnave]", "against=none.json", "rounds=0"])
+def test_suite_refuses_what_it_cannot_measure(word, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "suite", word]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -179,6 +179,10 @@ class LocomotionBatch(NumpyBatch[Locomotion]):
         self.physics.ctrl[:] = self.family.robot.controls(actions)
         self.physics.step(None, self.family.frame_skip)
 
+    def roll_out_only(self, actions: np.ndarray) -> None:
+        """Step the bare physics through `[T, B, A]`: what `metarl bench` compares with, too."""
+        self.physics.roll_out(self.family.robot.controls(actions), self.family.frame_skip)
+
     def initialize(self, rows: np.ndarray) -> None:
         """Give robots the dynamics of their tasks and draw start states."""
         noise, robots = self.family.reset_noise, self.robots

@@ -57,6 +57,11 @@ class Physics:
         """
         self.batch.step(rows, num_steps, stage=stage)
 
+    def roll_out(self, controls: np.ndarray, num_steps: int) -> None:
+        """Advance simulations through controls `[T, B, A]`, each for so many steps, in one call."""
+        held = np.repeat(np.swapaxes(controls, 0, 1), num_steps, axis=1)
+        self.batch.rollout(held.shape[1], held, record=("qpos", "qvel"))
+
     def unstable(self) -> np.ndarray:
         """Return which simulations have blown up since their last reset, bool `[B]`."""
         warning = self.batch.warning  # [B, kinds, 2]: last details, and count since the reset

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from metarl_cli.cli import COMMANDS, RESUME, TUNE_REPORT
+from metarl_cli.commands.table import COMMANDS, RESUME, SECOND_WORDS
 from metarl_cli.commands.words.explanations import explain_settings, joined
 from metarl_cli.config.compose import files_of, options_of
 from metarl_cli.config.schema import TrainConfig
@@ -16,7 +16,9 @@ from metarl_cli.core.paths import conf_dir
 GROUPS = ("env", "algo", "network", "budget", "experiment")
 OPTIONS = [f"{group}={name}" for group in GROUPS for name in options_of(group)]
 LOGGERS = [f"logger=[{name}]" for name in options_of("logger")]
-CONFIGURED = [command for command in (*COMMANDS.values(), RESUME, TUNE_REPORT) if command.schema]
+CONFIGURED = [
+    command for command in (*COMMANDS.values(), *SECOND_WORDS.values(), RESUME) if command.schema
+]
 
 
 def unexplained(config: str, overrides: list[str], schema: type) -> list[str]:

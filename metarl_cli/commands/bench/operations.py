@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from metarl_cli.core.protocols import Algorithm, Sampler
 
@@ -21,28 +22,37 @@ MATRIX = re.compile(
 OTHERS = 5  # operations named beside matrix products
 
 
-class OperationTimes(TorchDispatchMode):
-    """While entered, adds up the seconds spent in each operation, forwards and backwards.
+class Operations(TorchDispatchMode):
+    """While entered, adds up seconds and FLOPs of each operation, forwards and backwards.
 
     An operation is what reaches a kernel: `linear` is an `addmm`. A few microseconds of Python are
     part of each, so small operations look a little dearer than they are. Unlike torch's profiler,
     whose events of one recurrent update fill gigabytes, it keeps one number for each operation.
+
+    Attributes:
+        seconds: by the name of the operation.
+        flops: of matrix products, by the type of their numbers, e.g. "bfloat16".
     """
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
         self.seconds: dict[str, float] = defaultdict(float)
+        self.flops: dict[str, int] = defaultdict(int)
         self._asynchronous = device.type == "cuda"
         self._measuring = True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        kwargs = kwargs or {}
         if not self._measuring or func.namespace == "profiler":
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
         start = self._now()
-        result = func(*args, **(kwargs or {}))
+        result = func(*args, **kwargs)
         self.seconds[func.overloadpacket.__name__] += self._now() - start
+        if count := flop_registry.get(func.overloadpacket):
+            numbers = str(args[0].dtype).removeprefix("torch.")
+            self.flops[numbers] += count(*args, **kwargs, out_val=result)
         return result
 
     @contextlib.contextmanager
@@ -63,26 +73,26 @@ class OperationTimes(TorchDispatchMode):
 class _Unmeasured:
     """A sampler whose runs do not count."""
 
-    def __init__(self, sampler: Sampler, times: OperationTimes) -> None:
-        self._sampler, self._times = sampler, times
+    def __init__(self, sampler: Sampler, operations: Operations) -> None:
+        self._sampler, self._operations = sampler, operations
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sampler, name)
 
     def run(self, *args: Any, **settings: Any) -> Any:
-        with self._times.paused():
+        with self._operations.paused():
             return self._sampler.run(*args, **settings)
 
 
-def learning_times(
+def operations_of_learning(
     algorithm: Algorithm, sampler: Sampler, device: torch.device
-) -> dict[str, float]:
-    """Do one training iteration; return the seconds of each operation outside `sampler.run`."""
-    times = OperationTimes(device)
-    unmeasured: Any = _Unmeasured(sampler, times)
-    with times:
+) -> Operations:
+    """Do one training iteration; return what was done outside `sampler.run`."""
+    operations = Operations(device)
+    unmeasured: Any = _Unmeasured(sampler, operations)
+    with operations:
         algorithm.train_step(unmeasured)
-    return times.seconds
+    return operations
 
 
 def describe(seconds: dict[str, float]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any, NoReturn
 
-from metarl_cli.commands.table import COMMANDS, RESUME, SECOND_WORDS
+from metarl_cli.command_list import COMMANDS, RESUME, SECOND_WORDS
 from metarl_cli.config.aliases import COMMANDS_OF_OTHERS
 from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split, split_off_run_settings
 from metarl_cli.config.waiting import Waiting

@@ -67,6 +67,11 @@ def flatten(cfg: Any) -> dict[str, Any]:
     return dict(_leaves(tree, ""))
 
 
+def leaves(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and their values, lists kept as lists."""
+    yield from _leaves(OmegaConf.to_container(cfg, resolve=True), "", keep_lists=True)
+
+
 def merge_overrides(frozen: DictConfig, overrides: DictConfig) -> DictConfig:
     """Apply a tree of settings to a frozen config; unknown keys and other types are refused.
 

@@ -153,6 +153,19 @@ class BenchConfig:
 
 
 @dataclass
+class ReproduceConfig:
+    """Root of `metarl reproduce`."""
+
+    rows: list[str]
+    check: bool
+    reference: str
+    to: str
+    jobs: LocalPoolConfig
+    seeds: list[int] | None = None
+    test_seed: int | None = at_least(0, optional=True)
+
+
+@dataclass
 class BenchSuiteConfig:
     """Root of `metarl bench suite`."""
 

@@ -29,6 +29,7 @@ ROOTS = {
     "film": schema.FilmConfig,
     "resume": schema.ResumeConfig,
     "bench": schema.BenchConfig,
+    "reproduce": schema.ReproduceConfig,
     "bench_suite": schema.BenchSuiteConfig,
     "publish": schema.PublishConfig,
     "gallery": schema.GalleryConfig,

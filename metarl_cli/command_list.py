@@ -84,6 +84,12 @@ COMMANDS = {
         "publish",
         schema.PublishConfig,
     ),
+    "reproduce": Command(
+        "metarl_cli.commands.reproduce:run",
+        "train rows of the results again, compare  rows=[ROW] | check=true",
+        "reproduce",
+        schema.ReproduceConfig,
+    ),
     "doctor": Command(
         "metarl_cli.commands.doctor:main",
         "what works on this machine, and what is missing",

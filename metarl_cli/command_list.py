@@ -43,7 +43,7 @@ COMMANDS = {
     ),
     "bench": Command(
         "metarl_cli.commands.bench.command:run",
-        "measure steps per second     env=cheetah_vel algo=maml | bench suite",
+        "steps per second             env=cheetah_vel algo=maml | bench suite",
         "bench",
         schema.BenchConfig,
     ),
@@ -86,7 +86,7 @@ COMMANDS = {
     ),
     "reproduce": Command(
         "metarl_cli.commands.reproduce:run",
-        "train rows of the results again, compare  rows=[ROW] | check=true",
+        "repeat published results     rows=[point_nav-maml] | check=true",
         "reproduce",
         schema.ReproduceConfig,
     ),

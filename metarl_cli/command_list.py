@@ -43,7 +43,7 @@ COMMANDS = {
     ),
     "bench": Command(
         "metarl_cli.commands.bench.command:run",
-        "steps per second             env=cheetah_vel algo=maml | bench suite",
+        "steps per second             env=ant_vel algo=maml | bench suite",
         "bench",
         schema.BenchConfig,
     ),

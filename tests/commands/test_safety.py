@@ -9,7 +9,7 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,15 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in kept]
 
 
+@pytest.fixture
+def hanging_up_counts() -> Iterator[None]:
+    """SIGHUP does what it does by default, also below `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hanging_up_counts")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", SIGNALS)
 def test_signal_saves_and_leaves_within_two_seconds_and_the_run_goes_on_bit_identically(

@@ -24,7 +24,7 @@ from metarl_cli.sweeps.tuning.space import parse_space
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "outputs" / "reference"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MOST_LINES = 150
 OTHERS = ("pip", "pytest", "make", "pre-commit", "ruff", "mypy", "python")
 
@@ -93,20 +93,21 @@ def split(words: list[str], command: Command) -> tuple[list[str], list[str]]:
     return [word for word in words if not word.startswith(prefix)], settings
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_other_commands_are_those_of_the_tools_in_use(page: Path) -> None:
     for words in commands(page):
         assert words[0] == "metarl" or words[0] in OTHERS, words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_and_pictures_are_there(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+    prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)#]+)", prose):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
-def test_lists_are_those_of_the_configuration_and_the_reference_runs() -> None:
-    script = ROOT / "docs" / "lists.py"
+def test_generated_parts_are_those_of_code_configuration_and_reference_runs() -> None:
+    script = ROOT / "docs" / "generate.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

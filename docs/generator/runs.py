@@ -32,7 +32,7 @@ def runs(which: str, page: Path) -> str:
         return NONE
     table = reference_table(chosen)
     for run in chosen:
-        if changes := _changes_of_environment(run):
+        if changes := _all_changes()[run.folder]:
             name = run.folder.name
             table = table.replace(f"**{name}**", f"**{name}** ({changes})")
     return table
@@ -61,6 +61,11 @@ def _chosen(which: str) -> list[RunRecord]:
 @functools.cache
 def _all_runs() -> tuple[RunRecord, ...]:
     return tuple(sorted(find_runs(REFERENCE), key=lambda run: run.folder))
+
+
+@functools.cache
+def _all_changes() -> Mapping[Path, str]:
+    return {run.folder: _changes_of_environment(run) for run in _all_runs()}
 
 
 @functools.cache

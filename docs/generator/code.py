@@ -64,10 +64,8 @@ def _inside(node: ast.AST, name: str, what: str) -> ast.AST:
     raise PageError(f"{what}: there is no {name}")
 
 
-def _docstring(node: Function) -> ast.Expr | None:
-    first = node.body[0]
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return first if is_text and ast.get_docstring(node) is not None else None
+def _docstring(node: Function) -> ast.stmt | None:
+    return None if ast.get_docstring(node) is None else node.body[0]
 
 
 def _as_markdown(text: str) -> str:

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metarl_cli.core.files import writing_atomically
+
+MOST_COLUMNS = 3
+_WIDTH_IN, _HEIGHT_IN = 5.0, 4.0  # of one panel
+PANEL_DPI = 110
+_TITLE_CHARACTERS = 72  # over one panel
+
+
+def panel_grid(num: int, title: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels of one size, at most `MOST_COLUMNS` side by side."""
+    columns = min(num, MOST_COLUMNS)
+    rows = -(-num // columns)
+    figure = Figure(figsize=(_WIDTH_IN * columns, _HEIGHT_IN * rows + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(textwrap.fill(title, _TITLE_CHARACTERS * columns), fontsize=11)
+    places = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in places[num:]:
+        axes.set_axis_off()
+    return figure, places[:num]
+
+
+def plain_text(text: str) -> str:
+    """Return text that is drawn as it is; between dollar signs it would be read as a formula."""
+    return text.replace("$", r"\$")
 
 
 def save_picture(figure: Figure, path: Path, **options: Any) -> None:

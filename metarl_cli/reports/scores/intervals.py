@@ -68,7 +68,7 @@ def crossed_interval(scores: np.ndarray) -> Estimate:
         [by_seed, by_task, noise],
         [SHARE_OF_FREEDOM * seeds, SHARE_OF_FREEDOM * tasks, (seeds - 1) * (tasks - 1)],
     )
-    half = quantile(freedom) * np.sqrt(square / scores.size)
+    half = quantile(freedom) * float(np.sqrt(square / scores.size))
     value = float(interquartile_mean(scores))
     return Estimate(value, value - half, value + half, "seeds and tasks")
 
@@ -142,7 +142,7 @@ def _one_way(sample: np.ndarray, scores: np.ndarray, over: str) -> Estimate:
     clipped = winsorised(sample)
     cut = int(TRIMMED * num)
     kept = num - 2 * cut
-    error = np.std(clipped, ddof=1) * np.sqrt(num) / kept
+    error = float(np.std(clipped, ddof=1) * np.sqrt(num)) / kept
     half = quantile(kept - 1) * error
     value = float(interquartile_mean(sample if over == "seeds" else scores))
     return Estimate(value, value - half, value + half, over)

@@ -12,10 +12,12 @@ from metarl_cli.core.files import write_atomically
 from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.benchmark.page import has_plotting, page
 from metarl_cli.reports.benchmark.pictures import draw
+from metarl_cli.reports.benchmark.sheets import episodes_csv, methods_csv
 from metarl_cli.reports.benchmark.summary import PanelSummary
-from metarl_cli.reports.benchmark.tables import long_csv, markdown
+from metarl_cli.reports.benchmark.tables import markdown
 
-TABLE, EPISODES, PAGE = "report.md", "report.csv", "report.html"
+TABLE, PAGE = "report.md", "report.html"
+METHODS, EPISODES = "methods.csv", "episodes.csv"
 
 
 def run(cfg: DictConfig) -> int:
@@ -28,12 +30,19 @@ def run(cfg: DictConfig) -> int:
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         pictures = draw(summaries, folder)
-        write_atomically(folder / TABLE, markdown(summaries).encode())
-        write_atomically(folder / EPISODES, long_csv(summaries).encode())
-        if has_plotting():
-            write_atomically(folder / PAGE, page(summaries).encode())
+        for name, text in _texts(summaries).items():
+            write_atomically(folder / name, text.encode(errors="backslashreplace"))
     _tell(summaries, folder, pictures)
     return 0
+
+
+def _texts(summaries: list[PanelSummary]) -> dict[str, str]:
+    texts = {
+        TABLE: markdown(summaries),
+        METHODS: methods_csv(summaries),
+        EPISODES: episodes_csv(summaries),
+    }
+    return texts | {PAGE: page(summaries)} if has_plotting() else texts
 
 
 def _tell(summaries: list[PanelSummary], folder: Path, pictures: list[Path]) -> None:
@@ -42,7 +51,8 @@ def _tell(summaries: list[PanelSummary], folder: Path, pictures: list[Path]) -> 
         for note in summary.notes:
             console.print(f"{summary.panel.env}: {note}")
     console.print(f"drawn in {', '.join(map(str, pictures))}")
-    console.print(f"written in {folder / TABLE}, {folder / EPISODES}")
+    written = (folder / name for name in (TABLE, METHODS, EPISODES))
+    console.print(f"written in {', '.join(map(str, written))}")
     if has_plotting():
         console.print(f"to look at in a browser: {folder / PAGE}")
     else:

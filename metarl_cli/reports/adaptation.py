@@ -8,7 +8,13 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from metarl_cli.reports.pictures import PANEL_DPI, panel_grid, plain_text, save_picture
+from metarl_cli.reports.pictures import (
+    PANEL_DPI,
+    draw_level,
+    panel_grid,
+    plain_text,
+    save_picture,
+)
 from metarl_cli.runtime.evaluation import Evaluation
 
 TITLE = "Learning within a task: mean over tasks, 95 % interval; a line per run"
@@ -34,6 +40,7 @@ def adaptation_figure(
     *,
     title: str = TITLE,
     colors: Mapping[str, str] | None = None,
+    anchors: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Draw a panel per environment, and in it online returns with their 95 % intervals over tasks.
 
@@ -42,12 +49,15 @@ def adaptation_figure(
         path: of the picture.
         title: says what lines and intervals are.
         colors: by label, where other pictures have them as well.
+        anchors: by panel: returns of simple policies, drawn as lines with their names.
     """
     figure, places = panel_grid(len(panels), title)
     labels = dict.fromkeys(line.label for lines in panels.values() for line in lines)
     colors = colors or {label: f"C{i % 10}" for i, label in enumerate(labels)}
     for axes, (env, lines) in zip(places, panels.items(), strict=True):
         _panel(axes, lines, colors)
+        for name, value in (anchors or {}).get(env, {}).items():
+            draw_level(axes, value, name)
         axes.set_title(plain_text(f"{env}, {lines[0].evaluation.in_words()}"), fontsize=10)
     save_picture(figure, path, dpi=PANEL_DPI)
 

@@ -36,6 +36,21 @@ def plain_text(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def draw_level(axes: Axes, value: float, name: str) -> None:
+    """Draw a dotted line across a panel with its name at the right end."""
+    axes.axhline(value, color="gray", linestyle=":", linewidth=1)
+    axes.annotate(
+        plain_text(name.replace("_", " ")),
+        (1, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(-3, 2),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color="dimgray",
+    )
+
+
 def save_picture(figure: Figure, path: Path, **options: Any) -> None:
     """Write a figure as PNG; on a full disk nothing of it stays.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,13 +23,13 @@ from metarl_cli.reports.benchmark.runs import (
     curve_of,
     different_settings,
     panel,
+    value_text,
 )
 from metarl_cli.runtime.evaluation import read_evaluation
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import Identity, RunFiles, RunRecord
 
 PATTERN = "*?["
-WHOLE = re.compile(r"(?<![\w.])(-?\d+)\.0\b")
 
 
 def panels_of(words: Sequence[str], *, split: bool = False) -> list[Panel]:
@@ -69,10 +68,10 @@ def difference(one: MeasuredRun, other: MeasuredRun) -> str | None:
     if settings[0] is not None and settings[1] is not None:
         for key in sorted(settings[0].keys() | settings[1].keys()):
             values = settings[0].get(key), settings[1].get(key)
-            if _alike(values[0]) != _alike(values[1]):
+            if value_text(values[0]) != value_text(values[1]):
                 return f"{key} is {values[0]} and {values[1]}"
-    tasks = [[task.params for task in run.evaluation.tasks] for run in (one, other)]
-    return None if tasks[0] == tasks[1] else f"their test tasks of {one.evaluation.env} differ"
+    same = one.on_same_tasks(other.evaluation)
+    return None if same else f"their test tasks of {one.evaluation.env} differ"
 
 
 def _comparable(runs: Sequence[MeasuredRun], *, split: bool) -> list[list[MeasuredRun]]:
@@ -116,11 +115,6 @@ def _env_settings(run: MeasuredRun) -> dict[str, Any] | None:
         for key, value in run.settings.items()
         if key.startswith("env.") and not key.startswith("env.tasks.")
     }
-
-
-def _alike(value: Any) -> str:
-    """Return a value as text in which 3 and 3.0 are the same, also in lists."""
-    return WHOLE.sub(r"\1", str(value))
 
 
 def _expanded(word: str) -> Iterator[Path]:
@@ -175,17 +169,20 @@ def _read(path: Path) -> MeasuredRun:
         facts = read_evaluation(path)
         return MeasuredRun(name=name, path=path, evaluation=facts, identity=Identity())
     run = RunRecord(path)
-    settings = flatten(read_frozen(run.files.config))
     films = (run.files.film.with_suffix(".mp4"), run.files.film)
-    return MeasuredRun(
+    read = MeasuredRun(
         name=path.resolve().name,
         path=path,
         evaluation=run.evaluation(),
+        final=run.final_evaluation(),
         identity=run.identity,
-        settings=settings,
+        settings=flatten(read_frozen(run.files.config)),
         curve=curve_of(run.rows()) if run.files.record.exists() else None,
         film=next((film for film in films if film.is_file()), None),
     )
+    if read.final is not None and not read.on_same_tasks(read.final):
+        raise UserError(f"{run.files.final_evaluation} is no test on the tasks of {path}")
+    return read
 
 
 def _anchors(runs: Sequence[MeasuredRun]) -> Anchors:

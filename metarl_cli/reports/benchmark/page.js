@@ -39,7 +39,7 @@ function look(label) {
 function drawTable() {
   const table = document.getElementById("rows");
   const head = element("thead"), body = element("tbody"), line = element("tr");
-  table.append(element("caption", "Methods by environment", { class: "small" }), head, body);
+  table.append(head, body);
   data.headings.forEach((heading, column) => {
     const cell = element("th", null, { scope: "col", class: "sorted" });
     const button = element("button", heading, { type: "button" });
@@ -67,12 +67,35 @@ function sortBy(column, cell, body, head) {
   body.append(...ordered.map((item) => item.line));
 }
 
+function drawMatrix() {
+  if (!data.matrix) return;
+  const [headings, lines] = data.matrix;
+  document.getElementById("matrix").hidden = false;
+  document.getElementById("cells").append(...filled(headings, lines));
+}
+
+function filled(headings, lines) {
+  const head = element("thead"), body = element("tbody");
+  head.append(row(headings, "th"));
+  body.append(...lines.map(([first, ...rest]) => row([element("th", first, { scope: "row" }), ...rest])));
+  return [head, body];
+}
+
 // -- plots ----------------------------------------------------------------------------------------
 
 const KINDS = {
-  learning: { title: "Meta-training", x: "environment steps", y: "validation score" },
-  adaptation: { title: "Learning within a task", x: "episodes spent in the task", y: "return" },
-  profiles: { title: "Performance profile", x: "score", y: "share of seeds and tasks above" },
+  learning: {
+    title: "Meta-training", x: "environment steps", y: "validation score",
+    hint: "Interquartile mean over seeds, 95 % interval over seeds.",
+  },
+  adaptation: {
+    title: "Learning within a task", x: "episodes spent in the task", y: "return",
+    hint: "Interquartile mean over seeds and tasks, 95 % interval.",
+  },
+  profiles: {
+    title: "Performance profile", x: "score", y: "share of seeds and tasks above",
+    hint: "How many of the seeds and tasks score more.",
+  },
 };
 
 function traces(panel, kind) {
@@ -110,11 +133,12 @@ function layout(panel, kind) {
   const axis = (text) => ({ title: { text, font: { size: 12 } }, gridcolor: grid, zerolinecolor: grid, linecolor: grid, automargin: true });
   const levels = lines(panel, kind);
   const x = axis(kind === "profiles" && panel.units ? shown(`score (${panel.units})`) : words.x);
+  const y = kind === "profiles" ? { ...axis(words.y), range: [-0.02, 1.02] } : axis(words.y);
   const spent = Object.values(panel.adaptation).map((curve) => Math.max(...curve.x));
   if (kind === "adaptation" && Math.max(...spent) <= 10) x.dtick = 1;
   return {
     margin: { l: 50, r: 10, t: 10, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: ink, size: 12 }, xaxis: x, yaxis: axis(words.y), hovermode: "x unified",
+    font: { color: ink, size: 12 }, xaxis: x, yaxis: y, hovermode: "x unified",
     hoverlabel: { bgcolor: style("--shade"), font: { color: ink } },
     showlegend: false,
     shapes: levels.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: style("--faint"), width: 1, dash: "dot" } })),
@@ -145,14 +169,15 @@ function drawPanel(panel, number, watcher) {
   const section = element("section", null, { "aria-labelledby": `panel-${number}` });
   section.append(element("h2", panel.env, { id: `panel-${number}` }));
   const facts = element("ul", null, { class: "facts" });
-  facts.append(element("li", `${panel.tasks}; interquartile mean over seeds and tasks with 95 % interval`));
+  facts.append(element("li", panel.tasks));
   if (panel.units) facts.append(element("li", `normalised so that ${panel.units}`));
+  if (panel.threshold !== null) facts.append(element("li", `threshold: a validation score of ${short(panel.threshold)}`));
   panel.notes.forEach((note) => facts.append(element("li", note)));
   const places = element("div", null, { class: "plots" });
   for (const kind of Object.keys(KINDS)) {
     if (!Object.keys(panel[kind]).length) continue;
     const figure = element("figure"), place = element("div", null, { class: "plot", role: "img", "aria-label": inWords(panel, kind) });
-    figure.append(element("h3", KINDS[kind].title), place);
+    figure.append(element("h3", KINDS[kind].title), element("p", KINDS[kind].hint, { class: "hint" }), place);
     places.append(figure);
     const plot = { place, panel, kind, drawn: false };
     plots.push(plot);
@@ -165,23 +190,35 @@ function drawPanel(panel, number, watcher) {
 }
 
 function improvements(panel) {
-  const name = `Chance that a run of the line beats one of the column in a task, ${panel.env}`;
+  const words = "Chance that a run of the line beats one of the column in a task";
+  const name = `${words}, ${panel.env}`;
+  const block = element("div"), table = element("table", null, { "aria-label": name });
   const region = element("div", null, { class: "scroll", role: "region", tabindex: "0", "aria-label": name });
-  const table = element("table"), head = element("thead"), body = element("tbody");
-  table.append(element("caption", "Chance that a run of the line beats one of the column in a task", { class: "small" }));
-  head.append(row(["", ...panel.labels], "th"));
-  panel.improvements.forEach((chances, index) => {
-    const first = element("th", panel.labels[index], { scope: "row" });
-    body.append(row([first, ...chances.map((chance) => (chance === null ? "" : chance.toFixed(2)))]));
-  });
-  table.append(head, body);
+  const chances = panel.improvements.map((line, index) => [
+    panel.labels[index], ...line.map((chance) => (chance === null ? "" : chance.toFixed(2))),
+  ]);
+  table.append(...filled(["", ...panel.labels], chances));
   region.append(table);
-  return region;
+  block.append(element("p", words, { class: "hint" }), region);
+  return block;
 }
 
 // -- methods and runs -----------------------------------------------------------------------------
 
+function show(label, visible) {
+  if (visible) hidden.delete(label);
+  else hidden.add(label);
+}
+
+function showAll(visible) {
+  for (const box of document.querySelectorAll("#methods input")) box.checked = visible;
+  for (const label of data.methods) show(label, visible);
+  redraw();
+}
+
 function drawMethods() {
+  document.getElementById("all").addEventListener("click", () => showAll(true));
+  document.getElementById("none").addEventListener("click", () => showAll(false));
   const group = document.getElementById("methods");
   for (const label of data.methods) {
     const line = element("label"), box = element("input", null, { type: "checkbox" });
@@ -189,7 +226,7 @@ function drawMethods() {
     const paint = () => { swatch.style.background = look(label).color; };
     box.checked = true;
     box.addEventListener("change", () => {
-      box.checked ? hidden.delete(label) : hidden.add(label);
+      show(label, box.checked);
       redraw();
     });
     dark.addEventListener("change", paint);
@@ -210,7 +247,7 @@ function drawRuns() {
     body.append(row([run.name, run.env, run.method, run.seed === null ? "" : String(run.seed), short(run.score), cell]));
     for (const id of ["one", "other"]) document.getElementById(id).append(element("option", run.name, { value: index }));
   });
-  table.append(element("caption", "Runs, mean return after all adaptations", { class: "small" }), head, body);
+  table.append(head, body);
   const [one, other] = [document.getElementById("one"), document.getElementById("other")];
   if (data.runs.length > 1) other.value = "1";
   for (const choice of [one, other]) choice.addEventListener("change", differences);
@@ -225,13 +262,8 @@ function differences() {
   table.replaceChildren();
   document.getElementById("same").textContent = differing.length ? `${differing.length} settings differ.` : "No setting differs.";
   if (!differing.length) return;
-  const head = element("thead"), body = element("tbody");
-  head.append(row(["setting", one.name, other.name], "th"));
-  for (const key of differing) {
-    const cells = [one, other].map((run) => element("td", key in run.settings ? run.settings[key] : "not there", { class: "free" }));
-    body.append(row([element("th", key, { scope: "row" }), ...cells]));
-  }
-  table.append(head, body);
+  const value = (run, key) => element("td", key in run.settings ? run.settings[key] : "not there", { class: "free" });
+  table.append(...filled(["setting", one.name, other.name], differing.map((key) => [key, value(one, key), value(other, key)])));
 }
 
 function open(run) {
@@ -240,7 +272,7 @@ function open(run) {
   film.replaceChildren();
   if (run.film) {
     const moving = run.film.startsWith("data:video");
-    const picture = element(moving ? "video" : "img", null, moving ? { controls: "", loop: "" } : { alt: `Film of ${run.name}` });
+    const picture = element(moving ? "video" : "img", null, moving ? { controls: "", loop: "", "aria-label": `Film of ${run.name}` } : { alt: `Film of ${run.name}` });
     picture.src = run.film;
     film.append(picture);
   }
@@ -263,6 +295,7 @@ const watcher = new IntersectionObserver((entries) => {
 }, { rootMargin: "300px" });
 drawMethods();
 drawTable();
+drawMatrix();
 data.panels.forEach((panel, number) => drawPanel(panel, number, watcher));
 drawRuns();
 dark.addEventListener("change", redraw);

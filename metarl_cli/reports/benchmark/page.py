@@ -18,9 +18,9 @@ from typing import Any
 
 from metarl_cli.core.files import read_regular
 from metarl_cli.core.version import VERSION
-from metarl_cli.reports.benchmark.runs import MeasuredRun, Method
+from metarl_cli.reports.benchmark.runs import MeasuredRun, Method, last_returns, value_text
 from metarl_cli.reports.benchmark.summary import Band, PanelSummary, TableRow
-from metarl_cli.reports.benchmark.tables import HEADINGS, cells
+from metarl_cli.reports.benchmark.tables import HEADINGS, cells, matrix
 
 MOST_FILM_BYTES = 700_000  # of all films together: plotly takes 4.8 of the page's 6 MB
 MOST_TEXT = 400  # characters of one setting
@@ -78,6 +78,7 @@ def _content(summaries: Sequence[PanelSummary]) -> dict[str, Any]:
             for summary in summaries
             for row in summary.rows
         ],
+        "matrix": matrix(summaries) if len(summaries) > 1 else None,
         "panels": [_panel(summary) for summary in summaries],
         "runs": _runs(summaries),
     }
@@ -92,7 +93,7 @@ def _panel(summary: PanelSummary) -> dict[str, Any]:
         "units": panel.normaliser.words if panel.normaliser else None,
         "notes": summary.notes,
         "threshold": summary.threshold,
-        "anchors": {name: _number(returns[-1]) for name, returns in panel.anchors.items()},
+        "anchors": {k: _number(x) for k, x in last_returns(panel.anchors).items()},
         "labels": labels,
         "seeds": [len(method.runs) for method in panel.methods],
         "learning": {label: _band(band) for label, band in summary.learning.items()},
@@ -134,7 +135,7 @@ def _run(run: MeasuredRun, summary: PanelSummary, method: Method) -> dict[str, A
         "seed": run.seed,
         "score": _number(run.evaluation.last.online.mean),
         "facts": {key: str(value) for key, value in facts.items() if value is not None},
-        "settings": {key: str(x)[:MOST_TEXT] for key, x in (run.settings or {}).items()},
+        "settings": {k: value_text(x)[:MOST_TEXT] for k, x in (run.settings or {}).items()},
     }
 
 
@@ -157,7 +158,8 @@ def _sort_keys(row: TableRow) -> list[float | str | None]:
         row.seeds,
         _number(row.estimate.value),
         None if row.normalised is None else _number(row.normalised.value),
-        None if row.final is None else _number(row.final),
+        None if row.final is None else _number(row.final.value),
+        None if row.validation_best is None else _number(row.validation_best),
         None if reached is None else reached.env_steps,
         None if reached is None else reached.wall_s,
         row.env_steps,

@@ -9,9 +9,15 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from metarl_cli.reports.adaptation import Line, adaptation_figure
-from metarl_cli.reports.benchmark.runs import Method
+from metarl_cli.reports.benchmark.runs import Method, last_returns
 from metarl_cli.reports.benchmark.summary import Band, PanelSummary
-from metarl_cli.reports.pictures import PANEL_DPI, panel_grid, plain_text, save_picture
+from metarl_cli.reports.pictures import (
+    PANEL_DPI,
+    draw_level,
+    panel_grid,
+    plain_text,
+    save_picture,
+)
 from metarl_cli.runtime.evaluation import EpisodeRow, Interval
 
 BEHIND = "interquartile mean over seeds and tasks, 95 % interval; in brackets: number of seeds"
@@ -46,7 +52,13 @@ def _adaptation(summaries: Summaries, path: Path) -> Path:
         for summary in summaries
         for method in summary.panel.methods
     }
-    adaptation_figure(panels, path, title=f"Learning within a task: {BEHIND}", colors=named)
+    adaptation_figure(
+        panels,
+        path,
+        title=f"Learning within a task: {BEHIND}",
+        colors=named,
+        anchors={s.panel.env: last_returns(s.panel.anchors) for s in summaries},
+    )
     return path
 
 
@@ -73,8 +85,8 @@ def _learning(summaries: Summaries, path: Path) -> Path:
             if band := summary.learning.get(method.label):
                 _draw_band(axes, band, colors[method.label], _named(method))
         if summary.threshold is not None:
-            axes.axhline(summary.threshold, color="gray", linestyle=":", linewidth=1)
-        _finish(axes, summary, "environment steps (all counted)", "validation score")
+            draw_level(axes, summary.threshold, "threshold")
+        _finish(axes, summary.panel.env, "environment steps (all counted)", "validation score")
         axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     save_picture(figure, path, dpi=PANEL_DPI)
     return path
@@ -92,7 +104,9 @@ def _profiles(summaries: Summaries, path: Path) -> Path:
             axes.step(summary.levels, profile, color=colors[method.label], label=label)
         normaliser = summary.panel.normaliser
         words = f" ({normaliser.words})" if normaliser else ""
-        _finish(axes, summary, f"score{words}", "share of seeds and tasks above")
+        tasks = summary.panel.methods[0].runs[0].evaluation.in_words()
+        title = f"{summary.panel.env}, {tasks}"
+        _finish(axes, title, f"score{words}", "share of seeds and tasks above")
         axes.set_ylim(-0.02, 1.02)
     save_picture(figure, path, dpi=PANEL_DPI)
     return path
@@ -109,9 +123,8 @@ def _draw_band(axes: Axes, band: Band, color: str, label: str) -> None:
     axes.plot(band.x, values, color=color, marker=mark, markersize=4, label=plain_text(label))
 
 
-def _finish(axes: Axes, summary: PanelSummary, x: str, y: str) -> None:
-    first = summary.panel.methods[0].runs[0].evaluation
-    axes.set_title(plain_text(f"{summary.panel.env}, {first.num_tasks} test tasks"), fontsize=10)
+def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(plain_text(title), fontsize=10)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)

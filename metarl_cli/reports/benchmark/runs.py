@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from metarl_cli.runtime.run_record import SCORE, Identity
 NO_METHOD = ("seed", "threads", "device", "logger", "name", "tags", "plugins", "film", "version")
 NO_METHOD_BUDGET = ("budget.eval_every", "budget.checkpoint", "budget.keep")
 MOST_SETTINGS = 3  # in a label
+WHOLE = re.compile(r"(?<![\w.])(-?\d+)\.0\b")
 FLOORS = ("random", "stand_still", "at_rest", "do_nothing", "blind_guess", "end_at_once")
 TOPS = ("oracle", "bayes_optimal")
 Anchors = Mapping[str, tuple[float, ...]]  # mean returns of episodes 1, 2, ... of simple policies
@@ -45,8 +47,9 @@ class MeasuredRun:
 
     name: str
     path: Path
-    evaluation: Evaluation
+    evaluation: Evaluation  # of the checkpoint best on validation
     identity: Identity
+    final: Evaluation | None = None  # of the last checkpoint
     settings: Mapping[str, Any] | None = None  # dotted keys
     curve: Curve | None = None
     film: Path | None = None
@@ -63,11 +66,15 @@ class MeasuredRun:
             return (self.evaluation.algo, str(self.path))
         return (self.evaluation.algo, *sorted(self.method_settings.items()))
 
+    def on_same_tasks(self, other: Evaluation) -> bool:
+        """Whether a meta-test was on the tasks of this run's."""
+        return [task.params for task in self.evaluation.tasks] == [x.params for x in other.tasks]
+
     @cached_property
     def method_settings(self) -> dict[str, str]:
         """The settings that make the method, as text."""
         return {
-            key: str(value)
+            key: value_text(value)
             for key, value in (self.settings or {}).items()
             if key.partition(".")[0] not in NO_METHOD and not key.startswith(NO_METHOD_BUDGET)
         }
@@ -84,6 +91,15 @@ class Method:
     def scores(self) -> np.ndarray:
         """Online returns after all adaptations, `[seeds, tasks]`."""
         return self.returns(-1)
+
+    @cached_property
+    def final_scores(self) -> np.ndarray | None:
+        """The same of the last checkpoints, `[seeds, tasks]`; None if some were not tested."""
+        finals = [run.final for run in self.runs]
+        known = [final for final in finals if final is not None]
+        if len(known) < len(finals):
+            return None
+        return np.array([[task.online[-1] for task in final.tasks] for final in known])
 
     @property
     def adaptations(self) -> int:
@@ -146,6 +162,11 @@ def panel(env: str, runs: Sequence[MeasuredRun], anchors: Anchors) -> Panel:
     return Panel(env, [Method(*pair) for pair in zip(labels, seeds, strict=True)], anchors)
 
 
+def last_returns(anchors: Anchors) -> dict[str, float]:
+    """Return what each simple policy gets after all that it can learn."""
+    return {name: returns[-1] for name, returns in anchors.items()}
+
+
 def curve_of(rows: Iterable[Row]) -> Curve | None:
     """Read the validation score off a record; None if it was never measured.
 
@@ -172,7 +193,12 @@ def curve_of(rows: Iterable[Row]) -> Curve | None:
 def different_settings(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys that have not the same value in all of them."""
     keys = sorted({key for one in settings for key in one})
-    return [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]
+    return [key for key in keys if len({value_text(one.get(key)) for one in settings}) > 1]
+
+
+def value_text(value: Any) -> str:
+    """Return a value as text in which 3 and 3.0 are the same, also in lists."""
+    return WHOLE.sub(r"\1", str(value))
 
 
 def _labels(firsts: Sequence[MeasuredRun]) -> list[str]:
@@ -198,7 +224,8 @@ def _label(run: MeasuredRun, rivals: Sequence[MeasuredRun]) -> str:
 
 
 def _first(anchors: Anchors, names: Sequence[str]) -> tuple[str, float] | None:
-    return next(((name, anchors[name][-1]) for name in names if name in anchors), None)
+    returns = last_returns(anchors)
+    return next(((name, returns[name]) for name in names if name in returns), None)
 
 
 def _last_online(row: Row) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 
 from metarl_cli.reports.benchmark.runs import Curve, MeasuredRun, Method, Panel
 from metarl_cli.reports.scores.aggregates import (
-    interquartile_mean,
     median,
     optimality_gap,
     performance_profile,
@@ -48,9 +47,9 @@ class TableRow:
     Attributes:
         estimate: of the return after all adaptations, by the checkpoint best on validation.
         normalised: the same in the panel's units.
-        final: the same number of the last checkpoint; None: it was not tested.
+        final: of the return after all adaptations, by the last checkpoint; None: not tested.
         validation_best: mean over seeds of the best validation scores.
-        validation_final: of the last ones.
+        validation_last: of the last ones.
         wall_s: mean of the whole trainings.
     """
 
@@ -64,9 +63,9 @@ class TableRow:
     median: float
     normalised: Estimate | None
     gap: float | None
-    final: float | None
+    final: Estimate | None
     validation_best: float | None
-    validation_final: float | None
+    validation_last: float | None
     reached: Reached | None
     env_steps: float | None
     wall_s: float | None
@@ -163,6 +162,7 @@ class PanelSummary:
     def _row(self, method: Method) -> TableRow:
         normaliser = self.panel.normaliser
         units = None if normaliser is None else normaliser(method.scores)
+        final = method.final_scores
         curves = [run.curve for run in method.runs if run.curve is not None]
         return TableRow(
             env=self.panel.env,
@@ -175,9 +175,9 @@ class PanelSummary:
             median=median(method.scores),
             normalised=None if units is None else crossed_interval(units),
             gap=None if units is None else optimality_gap(units),
-            final=_final(method),
+            final=None if final is None else crossed_interval(final),
             validation_best=_mean([float(curve.score.max()) for curve in curves]),
-            validation_final=_mean([float(curve.score[-1]) for curve in curves]),
+            validation_last=_mean([float(curve.score[-1]) for curve in curves]),
             reached=self._reached(curves),
             env_steps=_mean([run.identity.env_steps for run in method.runs]),
             wall_s=_mean([run.identity.wall_s for run in method.runs]),
@@ -206,9 +206,10 @@ def _learning(method: Method) -> Band | None:
     last = min(curve.env_steps[-1] for curve in curves)
     if first > last:
         return None
-    own = curves[0].env_steps
-    alone = len(curves) == 1 and len(own) <= GRID
-    grid = own if alone else np.unique(np.linspace(first, last, GRID))
+    fewest = min((curve.env_steps for curve in curves), key=len)
+    grid = np.unique(fewest.clip(first, last))
+    if len(grid) > GRID:
+        grid = np.linspace(first, last, GRID)
     scores = np.stack([np.interp(grid, curve.env_steps, curve.score) for curve in curves])
     return Band(grid.tolist(), [crossed_interval(column[:, None]) for column in scores.T])
 
@@ -221,15 +222,6 @@ def _adaptation(method: Method) -> Band:
         [int(index) * per_index for index in shown],
         [crossed_interval(method.returns(int(index))) for index in shown],
     )
-
-
-def _final(method: Method) -> float | None:
-    """Return of the last checkpoints, where these are the ones that were tested."""
-    tested_last = [
-        run.identity.env_steps is not None and run.evaluation.env_steps >= run.identity.env_steps
-        for run in method.runs
-    ]
-    return float(interquartile_mean(method.scores)) if all(tested_last) else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

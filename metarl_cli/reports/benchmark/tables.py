@@ -1,16 +1,13 @@
-"""A report's numbers as Markdown and CSV."""
+"""A report's numbers as Markdown; its page has the same cells."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from metarl_cli.reports.benchmark.summary import PanelSummary, Reached, TableRow
 from metarl_cli.reports.scores.intervals import Estimate
 
-NOT_MEASURED = "not measured"
+NOT_MEASURED, NO_ANCHOR = "not measured", "no anchor"
 HEADINGS = (
     "environment",
     "method",
@@ -18,36 +15,28 @@ HEADINGS = (
     "return, best on validation",
     "normalised",
     "return, final",
+    "validation, best / last",
     "steps to threshold",
     "time to threshold",
     "steps",
     "time",
 )
-CSV_COLUMNS = (
-    "env",
-    "method",
-    "run",
-    "seed",
-    "adaptations",
-    "episodes_spent",
-    "online",
-    "online_low",
-    "online_high",
-    "probe",
-    "success",
-    "tasks",
-    "trained_env_steps",
-    "wall_s",
-    "commit",
-)
 
 
 def markdown(summaries: Sequence[PanelSummary]) -> str:
     """Return tables of methods, and of the chances that one beats another."""
-    lines = [_line(HEADINGS), _line(["---"] * len(HEADINGS))]
-    lines += [_line(cells(row)) for summary in summaries for row in summary.rows]
-    lines += ["", "Return: interquartile mean over seeds and tasks in the episode after all"]
-    lines[-1] += " adaptations [95 % interval and what it is over]."
+    lines = [*_table(HEADINGS, [cells(row) for summary in summaries for row in summary.rows]), ""]
+    lines.append(
+        "Return: interquartile mean over seeds and tasks in the episode after all adaptations [95 %"
+        " interval, over seeds and tasks unless it says otherwise]."
+    )
+    if len(summaries) > 1:
+        lines += [
+            "",
+            "## Normalised return, method by environment",
+            "",
+            *_table(*matrix(summaries)),
+        ]
     for summary in summaries:
         lines += ["", f"## {_plain(summary.panel.env)}", "", *_facts(summary)]
         if len(summary.panel.methods) > 1:
@@ -57,28 +46,30 @@ def markdown(summaries: Sequence[PanelSummary]) -> str:
 
 def cells(row: TableRow) -> list[str]:
     """Return a method's line, in the order of `HEADINGS`."""
-    final = NOT_MEASURED if row.final is None else _short(row.final)
+    best, last = row.validation_best, row.validation_last
     return [
         row.env,
         row.method,
         str(row.seeds),
         interval_in_words(row.estimate),
-        "" if row.normalised is None else interval_in_words(row.normalised),
-        final,
+        NO_ANCHOR if row.normalised is None else interval_in_words(row.normalised),
+        NOT_MEASURED if row.final is None else interval_in_words(row.final),
+        NOT_MEASURED if best is None or last is None else f"{_short(best)} / {_short(last)}",
         *_when(row.reached, row.seeds),
         "" if row.env_steps is None else f"{row.env_steps:.3g}",
         "" if row.wall_s is None else _clock(row.wall_s),
     ]
 
 
-def long_csv(summaries: Sequence[PanelSummary]) -> str:
-    """Return a row per run and number of adaptations, means over tasks."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for summary in summaries:
-        writer.writerows(_csv_rows(summary))
-    return file.getvalue()
+def matrix(summaries: Sequence[PanelSummary]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and lines of the normalised returns, a method in each line."""
+    found = {(row.method, row.env): row for summary in summaries for row in summary.rows}
+    envs = [summary.panel.env for summary in summaries]
+    lines = [
+        [method, *(_normalised(found.get((method, env))) for env in envs)]
+        for method in dict.fromkeys(method for method, _ in found)
+    ]
+    return ["method", *envs], lines
 
 
 def interval_in_words(estimate: Estimate) -> str:
@@ -90,28 +81,10 @@ def interval_in_words(estimate: Estimate) -> str:
     return f"{value} [{_short(estimate.low)}, {_short(estimate.high)}]{over}"
 
 
-def _csv_rows(summary: PanelSummary) -> Iterator[list[Any]]:
-    for method in summary.panel.methods:
-        for run in method.runs:
-            evaluation = run.evaluation
-            for row in evaluation.episodes:
-                yield [
-                    _cell(summary.panel.env),
-                    _cell(method.label),
-                    _cell(run.name),
-                    run.seed,
-                    row.index,
-                    row.index * evaluation.envs_per_task,
-                    row.online.mean,
-                    row.online.low,
-                    row.online.high,
-                    None if row.probe is None else row.probe.mean,
-                    row.success,
-                    evaluation.num_tasks,
-                    evaluation.env_steps,
-                    run.identity.wall_s,
-                    _cell(run.identity.commit or ""),
-                ]
+def _normalised(row: TableRow | None) -> str:
+    if row is None:
+        return ""
+    return NO_ANCHOR if row.normalised is None else interval_in_words(row.normalised)
 
 
 def _facts(summary: PanelSummary) -> Iterator[str]:
@@ -123,13 +96,13 @@ def _facts(summary: PanelSummary) -> Iterator[str]:
         yield f"- {_plain(note)}"
 
 
-def _improvements(summary: PanelSummary) -> Iterator[str]:
+def _improvements(summary: PanelSummary) -> list[str]:
     labels = [method.label for method in summary.panel.methods]
-    yield _line(["chance that a run of the line beats one of the column", *labels])
-    yield _line(["---"] * (len(labels) + 1))
-    for one in labels:
-        chances = ["" if one == x else f"{summary.improvements[one, x]:.2f}" for x in labels]
-        yield _line([one, *chances])
+    chances = summary.improvements
+    lines = [
+        [one, *("" if one == x else f"{chances[one, x]:.2f}" for x in labels)] for one in labels
+    ]
+    return _table(["chance that a run of the line beats one of the column", *labels], lines)
 
 
 def _when(reached: Reached | None, seeds: int) -> tuple[str, str]:
@@ -140,6 +113,10 @@ def _when(reached: Reached | None, seeds: int) -> tuple[str, str]:
         return f"never{share}", "never"
     wall = NOT_MEASURED if reached.wall_s is None else _clock(reached.wall_s)
     return f"{reached.env_steps:.3g}{share}", wall
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(headings), _line(["---"] * len(headings)), *map(_line, rows)]
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -158,11 +135,6 @@ def _plain(text: str) -> str:
     ):
         text = text.replace(sign, escaped)
     return text.replace("](", "]\\(").replace("*", "\\*")
-
-
-def _cell(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _short(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def _seeds(words: list[str], side: str) -> Method:
             raise UserError(f"{side} mixes task distributions: {reason}")
         if keys := _other_settings(runs[0], other):
             raise UserError(f"{side} mixes settings, not only seeds: {keys[0]} differs")
+    seeds = Counter(run.seed for run in runs if run.seed is not None)
+    if twice := [seed for seed, num in seeds.items() if num > 1]:
+        raise UserError(f"{side} has seed {twice[0]} twice: these runs are not independent")
     if len(runs) < FEWEST_SEEDS:
         raise UserError(
             f"{side} has {len(runs)} run{'s' * (len(runs) > 1)}: too few seeds to tell a loss from"
@@ -64,7 +68,9 @@ def _other_settings(one: MeasuredRun, other: MeasuredRun) -> list[str]:
 def _tell(first: Method, second: Method, found: Difference, most: float) -> None:
     console = LastingConsole(highlight=False)
     evaluation = first.runs[0].evaluation
-    table = Table(title=f"{evaluation.env}, {evaluation.in_words()}: return after all adaptations")
+    title = f"{evaluation.env}, {evaluation.in_words()}: return after all adaptations"
+    console.print(title, soft_wrap=True, markup=False)
+    table = Table()
     for heading in ("", "runs", "mean"):
         table.add_column(heading, justify="right")
     for method in (first, second):

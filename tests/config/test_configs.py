@@ -43,7 +43,6 @@ MISSING = {
     "film": ["checkpoint=x"],
     "resume": ["resume=x"],
     "report": ["runs=[x]"],
-    "compare": ["first=[x]", "second=[x]"],
     "sync": ["runs=[x]"],
     "tune": ["to=x"],
     "tune_report": ["study=x"],

@@ -4,7 +4,7 @@ Resampling treats every score as independent of the others of its seed; the inte
 `stratified_bootstrap` is therefore far too narrow where some seeds learn better than others: with
 5 seeds it covers what it should in 30 to 60 % of all cases. `crossed_interval` counts seeds and
 tasks as what they are, two samples that cross, and is what reports print. How often it covers is
-simulated in tests/reports/test_intervals.py.
+simulated in tests/reports/scores/test_intervals.py.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def crossed_interval(scores: np.ndarray) -> Estimate:
     if not many_seeds and not many_tasks:
         return Estimate(float(interquartile_mean(scores)), None, None, "nothing")
     if not many_seeds:
-        return _one_way(scores.mean(0)[None], scores, "tasks")
+        return _one_way(scores, "tasks")
     if not many_tasks:
-        return _one_way(scores.mean(1)[None], scores, "seeds")
-    clipped = winsorised(scores) / (1 - 2 * TRIMMED)
+        return _one_way(scores, "seeds")
+    clipped = winsorised(scores) * scores.size / _kept(scores.size)
     by_seed, by_task, noise = mean_squares(clipped)
     square = max(by_seed + by_task - noise, noise)
     freedom = satterthwaite(
@@ -136,13 +136,16 @@ def quantile(freedom: float, level: float = LEVEL) -> float:
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
-def _one_way(sample: np.ndarray, scores: np.ndarray, over: str) -> Estimate:
-    """Interval from one sample `[1, N]`, the means over what is no sample."""
-    num = sample.size
-    clipped = winsorised(sample)
-    cut = int(TRIMMED * num)
-    kept = num - 2 * cut
-    error = float(np.std(clipped, ddof=1) * np.sqrt(num)) / kept
-    half = quantile(kept - 1) * error
-    value = float(interquartile_mean(sample if over == "seeds" else scores))
+def _one_way(scores: np.ndarray, over: str) -> Estimate:
+    """Interval for other seeds with these tasks, or for other tasks with these seeds."""
+    clipped = winsorised(scores) * scores.size / _kept(scores.size)
+    sample = clipped.mean(1 if over == "seeds" else 0)
+    error = float(np.std(sample, ddof=1) / np.sqrt(sample.size))
+    half = quantile(_kept(sample.size) - 1) * error
+    value = float(interquartile_mean(scores))
     return Estimate(value, value - half, value + half, over)
+
+
+def _kept(num: int) -> int:
+    """How many of so many scores the interquartile mean is over."""
+    return num - 2 * int(TRIMMED * num)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from metarl_cli.reports.scores.aggregates import interquartile_mean
 from metarl_cli.reports.scores.intervals import crossed_interval, stratified_bootstrap
 
 SEEDS, TASKS, REPETITIONS = 5, 20, 2000
@@ -92,10 +93,18 @@ def test_too_few_seeds_or_tasks_are_said_and_not_extrapolated_from():
     assert (nothing.over, nothing.low, nothing.high) == ("nothing", None, None)
 
 
-@pytest.mark.parametrize("shape", [(3, 20), (10, 2)])
-def test_interval_over_seeds_alone_or_of_three_seeds_covers(shape):
-    law = {"seed": 1.0, "task": 0.3 * (shape[1] > 2), "noise": 0.3, "shape": shape}
-    assert 0.93 <= coverage(printed, 0.0, **law) <= 0.975
+@pytest.mark.parametrize("shape", [(3, 20), (5, 2), (10, 2), (10, 1), (1, 20), (2, 20)], ids=str)
+def test_interval_over_seeds_or_tasks_alone_or_of_three_seeds_covers(shape):
+    """What is no sample varies not at all here: the truth must be one number."""
+    many_seeds, many_tasks = shape[0] > 2, shape[1] > 2
+    law = {"seed": 1.0 * many_seeds, "task": 0.3 * many_tasks, "noise": 0.3, "shape": shape}
+    assert 0.925 <= coverage(printed, 0.0, **law) <= 0.975
+
+
+@pytest.mark.parametrize("shape", [(1, 20), (2, 3), (4, 1), (3, 6)])
+def test_value_is_the_interquartile_mean_of_all_scores_whatever_the_interval_is_over(shape):
+    scores = np.random.default_rng(0).normal(size=shape)
+    assert crossed_interval(scores).value == interquartile_mean(scores)
 
 
 def test_scores_that_are_all_the_same_have_an_interval_of_no_width():

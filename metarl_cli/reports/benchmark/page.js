@@ -241,16 +241,15 @@ function drawRuns() {
   head.append(row(["run", "environment", "method", "seed", "return", "settings"], "th"));
   data.runs.forEach((run, index) => {
     const cell = element("td"), button = element("button", run.film ? "show, film" : "show", { type: "button" });
-    button.setAttribute("aria-label", `Show the settings of ${run.name}`);
+    button.setAttribute("aria-label", `Show the settings of ${run.title}`);
     button.addEventListener("click", () => open(run));
     cell.append(button);
     body.append(row([run.name, run.env, run.method, run.seed === null ? "" : String(run.seed), short(run.score), cell]));
-    for (const id of ["one", "other"]) document.getElementById(id).append(element("option", run.name, { value: index }));
+    for (const id of ["one", "other"]) document.getElementById(id).append(element("option", run.title, { value: index }));
   });
   table.append(head, body);
-  const [one, other] = [document.getElementById("one"), document.getElementById("other")];
-  if (data.runs.length > 1) other.value = "1";
-  for (const choice of [one, other]) choice.addEventListener("change", differences);
+  if (data.runs.length > 1) document.getElementById("other").value = "1";
+  for (const id of ["one", "other"]) document.getElementById(id).addEventListener("change", differences);
   differences();
 }
 
@@ -263,16 +262,16 @@ function differences() {
   document.getElementById("same").textContent = differing.length ? `${differing.length} settings differ.` : "No setting differs.";
   if (!differing.length) return;
   const value = (run, key) => element("td", key in run.settings ? run.settings[key] : "not there", { class: "free" });
-  table.append(...filled(["setting", one.name, other.name], differing.map((key) => [key, value(one, key), value(other, key)])));
+  table.append(...filled(["setting", one.title, other.title], differing.map((key) => [key, value(one, key), value(other, key)])));
 }
 
 function open(run) {
-  document.getElementById("run-title").textContent = run.name;
+  document.getElementById("run-title").textContent = run.title;
   const film = document.getElementById("film"), table = document.getElementById("settings");
   film.replaceChildren();
   if (run.film) {
-    const moving = run.film.startsWith("data:video");
-    const picture = element(moving ? "video" : "img", null, moving ? { controls: "", loop: "", "aria-label": `Film of ${run.name}` } : { alt: `Film of ${run.name}` });
+    const name = { "aria-label": `Film of ${run.title}` };
+    const picture = run.film.startsWith("data:video") ? element("video", null, { controls: "", loop: "", ...name }) : element("img", null, name);
     picture.src = run.film;
     film.append(picture);
   }

@@ -119,6 +119,7 @@ def _runs(summaries: Sequence[PanelSummary]) -> list[dict[str, Any]]:
 
 def _run(run: MeasuredRun, summary: PanelSummary, method: Method) -> dict[str, Any]:
     known = run.identity
+    seed = "" if run.seed is None else f", seed {run.seed}"
     facts = {
         "folder": run.path,
         "status": known.status,
@@ -130,6 +131,7 @@ def _run(run: MeasuredRun, summary: PanelSummary, method: Method) -> dict[str, A
     }
     return {
         "name": run.name,
+        "title": f"{run.name} ({method.label}{seed})",
         "env": summary.panel.env,
         "method": method.label,
         "seed": run.seed,

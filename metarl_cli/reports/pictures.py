@@ -39,6 +39,7 @@ def plain_text(text: str) -> str:
 def draw_level(axes: Axes, value: float, name: str) -> None:
     """Draw a dotted line across a panel with its name at the right end."""
     axes.axhline(value, color="gray", linestyle=":", linewidth=1)
+    axes.margins(y=0.1)  # room for the name of a line at the top
     axes.annotate(
         plain_text(name.replace("_", " ")),
         (1, value),

@@ -49,7 +49,7 @@ function drawTable() {
   });
   head.append(line);
   for (const item of data.rows) {
-    item.line = row(item.cells);
+    item.line = row(item.cells.map((text) => text.replace(/ (over|\()/g, "\n$1")));
     body.append(item.line);
   }
 }
@@ -143,7 +143,7 @@ function layout(panel, kind) {
     showlegend: false,
     shapes: levels.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: style("--faint"), width: 1, dash: "dot" } })),
     annotations: levels.map(([name, y]) => ({
-      xref: "paper", x: 1, y, xanchor: "right", yanchor: "bottom", showarrow: false, text: shown(name), font: { size: 11, color: style("--faint") },
+      xref: "paper", x: 1, y, xanchor: "right", yanchor: "bottom", showarrow: false, text: shown(name.replace(/_/g, " ")), font: { size: 11, color: style("--faint") },
     })),
   };
 }

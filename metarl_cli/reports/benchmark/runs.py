@@ -141,9 +141,8 @@ class Panel:
         top = _first(self.anchors, TOPS) or self._trained_oracle()
         if floor is None or top is None or not top[1] > floor[1]:
             return None
-        return Normaliser(
-            floor[1], top[1], f"0: {floor[0]} {floor[1]:.4g}, 1: {top[0]} {top[1]:.4g}"
-        )
+        words = f"0: {floor[0]} {floor[1]:.4g}, 1: {top[0]} {top[1]:.4g}".replace("_", " ")
+        return Normaliser(floor[1], top[1], words)
 
     def _trained_oracle(self) -> tuple[str, float] | None:
         for method in self.methods:

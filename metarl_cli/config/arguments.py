@@ -5,6 +5,7 @@ Imports nothing heavy.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
@@ -60,7 +61,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
 def placed(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
     """Read words that are no settings as lists: `A B to=x` becomes `first=[A] second=[B] to=x`.
 
-    Folders with a `=` in their names are such words, too, if they exist.
+    Folders with a `=` in their names are such words, too, if they exist, and patterns that match.
 
     Args:
         arguments: as typed.
@@ -78,7 +79,7 @@ def placed(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
             others.append(word)
             if FLAGS.get(word) == "value" and waiting:
                 others.append(waiting.pop(0))
-        elif SETTING.match(word) and not os.path.exists(word):
+        elif SETTING.match(word) and not any(glob.iglob(word)) and not os.path.exists(word):
             others.append(word)
         else:
             values.append(word)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from metarl_cli.reports.pictures import (
     PANEL_DPI,
     draw_level,
+    name_panel,
     panel_grid,
     plain_text,
     save_picture,
@@ -40,7 +41,7 @@ def adaptation_figure(
     *,
     title: str = TITLE,
     colors: Mapping[str, str] | None = None,
-    anchors: Mapping[str, Mapping[str, float]] | None = None,
+    levels: Mapping[str, Sequence[tuple[str, float]]] | None = None,
 ) -> None:
     """Draw a panel per environment, and in it online returns with their 95 % intervals over tasks.
 
@@ -49,16 +50,16 @@ def adaptation_figure(
         path: of the picture.
         title: says what lines and intervals are.
         colors: by label, where other pictures have them as well.
-        anchors: by panel: returns of simple policies, drawn as lines with their names.
+        levels: by panel: returns of simple policies, drawn as lines with their names.
     """
     figure, places = panel_grid(len(panels), title)
     labels = dict.fromkeys(line.label for lines in panels.values() for line in lines)
     colors = colors or {label: f"C{i % 10}" for i, label in enumerate(labels)}
     for axes, (env, lines) in zip(places, panels.items(), strict=True):
         _panel(axes, lines, colors)
-        for name, value in (anchors or {}).get(env, {}).items():
+        for name, value in (levels or {}).get(env, ()):
             draw_level(axes, value, name)
-        axes.set_title(plain_text(f"{env}, {lines[0].evaluation.in_words()}"), fontsize=10)
+        name_panel(axes, f"{env}, {lines[0].evaluation.in_words()}")
     save_picture(figure, path, dpi=PANEL_DPI)
 
 
@@ -66,9 +67,10 @@ def _panel(axes: Axes, lines: Sequence[Line], colors: Mapping[str, str]) -> None
     for line in lines:
         x, color = line.episodes_spent, colors[line.label]
         cells = [row.online for row in line.evaluation.episodes]
-        axes.fill_between(
-            x, [c.low for c in cells], [c.high for c in cells], color=color, alpha=0.2, linewidth=0
-        )
+        low, high = [cell.low for cell in cells], [cell.high for cell in cells]
+        if len(x) == 1:
+            axes.vlines(x, low, high, color=color, alpha=0.5)
+        axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         axes.plot(
             x,
             [cell.mean for cell in cells],
@@ -92,6 +94,8 @@ def _scale_episodes(axes: Axes, episodes: Sequence[int]) -> None:
         axes.set_xticks([0, *_round_numbers(first, last)], minor=False)
         axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_xticks([0])
 
 
 def _round_numbers(first: int, last: int) -> Iterator[int]:

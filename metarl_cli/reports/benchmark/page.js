@@ -109,30 +109,30 @@ function traces(panel, kind) {
       return;
     }
     const ends = { x: curve.x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
-    if (curve.low.some((value) => value !== null)) {
-      found.push({ ...ends, y: curve.low });
-      found.push({ ...ends, y: curve.high, fill: "tonexty", fillcolor: line.color + "33" });
+    const alone = curve.x.length === 1 && curve.low[0] !== null;
+    const error = { type: "data", symmetric: false, array: [curve.high[0] - curve.y[0]], arrayminus: [curve.y[0] - curve.low[0]] };
+    if (!alone && curve.low.some((value) => value !== null)) {
+      found.push({ ...ends, y: curve.low }, { ...ends, y: curve.high, fill: "tonexty", fillcolor: line.color + "33" });
     }
     const text = curve.y.map((y, i) => (curve.low[i] === null ? "no interval" : `[${short(curve.low[i])}, ${short(curve.high[i])}] over ${curve.over}`));
     found.push({
       x: curve.x, y: curve.y, name: `${name} (${panel.seeds[index]})`, line, text,
       mode: curve.x.length <= 12 ? "lines+markers" : "lines", hovertemplate: "%{y:.4g} %{text}",
+      ...(alone ? { error_y: error } : {}),
     });
   });
   return found;
 }
 
 function lines(panel, kind) {
-  const levels = kind === "learning" && panel.threshold !== null ? { threshold: panel.threshold } : {};
-  const all = kind === "adaptation" ? panel.anchors : levels;
-  return Object.entries(all).filter(([, y]) => y !== null);
+  const levels = kind === "learning" && panel.threshold !== null ? [["threshold", panel.threshold]] : [];
+  return (kind === "adaptation" ? panel.anchors : levels).filter(([, y]) => y !== null);
 }
 
 function layout(panel, kind) {
   const words = KINDS[kind], ink = style("--ink"), grid = style("--line");
   const axis = (text) => ({ title: { text, font: { size: 12 } }, gridcolor: grid, zerolinecolor: grid, linecolor: grid, automargin: true });
-  const levels = lines(panel, kind);
-  const x = axis(kind === "profiles" && panel.units ? shown(`score (${panel.units})`) : words.x);
+  const levels = lines(panel, kind), x = axis(kind === "profiles" && panel.units ? shown(`score (${panel.units})`) : words.x);
   const y = kind === "profiles" ? { ...axis(words.y), range: [-0.02, 1.02] } : axis(words.y);
   const spent = Object.values(panel.adaptation).map((curve) => Math.max(...curve.x));
   if (kind === "adaptation" && Math.max(...spent) <= 10) x.dtick = 1;
@@ -143,7 +143,7 @@ function layout(panel, kind) {
     showlegend: false,
     shapes: levels.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: style("--faint"), width: 1, dash: "dot" } })),
     annotations: levels.map(([name, y]) => ({
-      xref: "paper", x: 1, y, xanchor: "right", yanchor: "bottom", showarrow: false, text: shown(name.replace(/_/g, " ")), font: { size: 11, color: style("--faint") },
+      xref: "paper", x: 1, y, xanchor: "right", yanchor: "bottom", showarrow: false, text: shown(name), font: { size: 11, color: style("--faint") },
     })),
   };
 }

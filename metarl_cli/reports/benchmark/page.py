@@ -18,7 +18,7 @@ from typing import Any
 
 from metarl_cli.core.files import read_regular
 from metarl_cli.core.version import VERSION
-from metarl_cli.reports.benchmark.runs import MeasuredRun, Method, last_returns, value_text
+from metarl_cli.reports.benchmark.runs import MeasuredRun, Method, value_text
 from metarl_cli.reports.benchmark.summary import Band, PanelSummary, TableRow
 from metarl_cli.reports.benchmark.tables import HEADINGS, cells, matrix
 
@@ -93,7 +93,7 @@ def _panel(summary: PanelSummary) -> dict[str, Any]:
         "units": panel.normaliser.words if panel.normaliser else None,
         "notes": summary.notes,
         "threshold": summary.threshold,
-        "anchors": {k: _number(x) for k, x in last_returns(panel.anchors).items()},
+        "anchors": [[name, _number(value)] for name, value in summary.anchor_levels],
         "labels": labels,
         "seeds": [len(method.runs) for method in panel.methods],
         "learning": {label: _band(band) for label, band in summary.learning.items()},

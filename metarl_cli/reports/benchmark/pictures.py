@@ -9,11 +9,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from metarl_cli.reports.adaptation import Line, adaptation_figure
-from metarl_cli.reports.benchmark.runs import Method, last_returns
+from metarl_cli.reports.benchmark.runs import Method
 from metarl_cli.reports.benchmark.summary import Band, PanelSummary
 from metarl_cli.reports.pictures import (
     PANEL_DPI,
     draw_level,
+    name_panel,
     panel_grid,
     plain_text,
     save_picture,
@@ -57,7 +58,7 @@ def _adaptation(summaries: Summaries, path: Path) -> Path:
         path,
         title=f"Learning within a task: {BEHIND}",
         colors=named,
-        anchors={s.panel.env: last_returns(s.panel.anchors) for s in summaries},
+        levels={summary.panel.env: summary.anchor_levels for summary in summaries},
     )
     return path
 
@@ -124,7 +125,7 @@ def _draw_band(axes: Axes, band: Band, color: str, label: str) -> None:
 
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(plain_text(title), fontsize=10)
+    name_panel(axes, title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)

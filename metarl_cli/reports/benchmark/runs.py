@@ -13,6 +13,7 @@ import numpy as np
 
 from metarl_cli.core.words import short_settings
 from metarl_cli.loggers.jsonl import Row
+from metarl_cli.reports.scores.aggregates import interquartile_mean
 from metarl_cli.runtime.evaluation import Evaluation
 from metarl_cli.runtime.run_record import SCORE, Identity
 
@@ -147,7 +148,8 @@ class Panel:
     def _trained_oracle(self) -> tuple[str, float] | None:
         for method in self.methods:
             if method.runs[0].evaluation.algo == "oracle":
-                return f"trained oracle ({len(method.runs)} runs)", float(method.scores.mean())
+                value = float(interquartile_mean(method.scores))
+                return f"trained oracle ({len(method.runs)} runs)", value
         return None
 
 

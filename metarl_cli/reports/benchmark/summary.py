@@ -9,7 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
-from metarl_cli.reports.benchmark.runs import Curve, MeasuredRun, Method, Panel
+from metarl_cli.reports.benchmark.runs import (
+    Curve,
+    MeasuredRun,
+    Method,
+    Panel,
+    last_returns,
+)
 from metarl_cli.reports.scores.aggregates import (
     median,
     optimality_gap,
@@ -21,6 +27,7 @@ from metarl_cli.reports.scores.intervals import FEWEST_SEEDS, Estimate, crossed_
 GRID = 60  # points of a curve over seeds
 MOST_EPISODES = 60  # of an adaptation curve
 LEVELS = 81  # of a performance profile
+NEAR = 0.05  # of the height of a picture: names of two lines would lie on each other
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,25 @@ class PanelSummary:
     def adaptation(self) -> dict[str, Band]:
         """By method: returns on the test tasks over episodes spent in the task."""
         return {method.label: _adaptation(method) for method in self.panel.methods}
+
+    @cached_property
+    def anchor_levels(self) -> list[tuple[str, float]]:
+        """Names and returns of simple policies from above; where two lie close, one has no name."""
+        returns = sorted(last_returns(self.panel.anchors).items(), key=lambda item: -item[1])
+        shown = [value for _, value in returns]
+        shown += [e.value for band in self.adaptation.values() for e in band.estimates]
+        near = NEAR * (max(shown) - min(shown))
+        levels: list[tuple[list[str], float]] = []
+        last = np.inf
+        for name, value in returns:
+            if last - value > near:
+                levels.append(([name], value))
+                last = value
+            else:
+                close = next(names for names, _ in reversed(levels) if names)
+                close.append(name)
+                levels.append(([], value))
+        return [(", ".join(names).replace("_", " "), value) for names, value in levels]
 
     @cached_property
     def levels(self) -> np.ndarray:

@@ -65,6 +65,22 @@ def test_adaptation_curve_is_over_episodes_spent():
     assert [e.value for e in band.estimates] == [2.0, 6.0]
 
 
+def test_names_of_lines_that_lie_close_stand_together():
+    anchors = {
+        "stand_still": (0.0,),
+        "oracle": (5.0, 10.0),
+        "bayes_optimal": (9.8,),
+        "walk": (5.0,),
+    }
+    found = PanelSummary(panel("point_nav", [run()], anchors), 0.9)
+    assert found.anchor_levels == [
+        ("oracle, bayes optimal", 10.0),
+        ("", 9.8),
+        ("walk", 5.0),
+        ("stand still", 0.0),
+    ]
+
+
 def test_profile_falls_from_nearly_all_to_none():
     found = summary(run(returns=(0.0, 1.0, 2.0, 4.0)))
     profile = found.profiles["maml"]

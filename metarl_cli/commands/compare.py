@@ -14,7 +14,7 @@ from metarl_cli.commands.parts.benchmark_runs import difference, read_runs
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.files import write_json
 from metarl_cli.loggers.console import LastingConsole
-from metarl_cli.reports.benchmark.runs import MeasuredRun, Method, different_settings
+from metarl_cli.reports.benchmark.runs import MeasuredRun, Method, counted, different_settings
 from metarl_cli.reports.scores.differences import Difference, paired_difference
 from metarl_cli.reports.scores.intervals import FEWEST_SEEDS
 
@@ -53,7 +53,7 @@ def _seeds(words: list[str], side: str) -> Method:
         raise UserError(f"{side} has seed {twice[0]} twice: these runs are not independent")
     if len(runs) < FEWEST_SEEDS:
         raise UserError(
-            f"{side} has {len(runs)} run{'s' * (len(runs) > 1)}: too few seeds to tell a loss from"
+            f"{side} has {counted(len(runs), 'run')}: too few seeds to tell a loss from"
             f" luck, at least {FEWEST_SEEDS} are needed"
         )
     return Method(side, runs)

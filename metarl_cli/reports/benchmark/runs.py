@@ -149,7 +149,7 @@ class Panel:
         for method in self.methods:
             if method.runs[0].evaluation.algo == "oracle":
                 value = float(interquartile_mean(method.scores))
-                return f"trained oracle ({len(method.runs)} runs)", value
+                return f"trained oracle ({counted(len(method.runs), 'run')})", value
         return None
 
 
@@ -195,6 +195,11 @@ def different_settings(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys that have not the same value in all of them."""
     keys = sorted({key for one in settings for key in one})
     return [key for key in keys if len({value_text(one.get(key)) for one in settings}) > 1]
+
+
+def counted(num: int, noun: str) -> str:
+    """Return `1 run` or `2 runs`."""
+    return f"{num} {noun}{'s' * (num != 1)}"
 
 
 def value_text(value: Any) -> str:

@@ -124,7 +124,10 @@ class PanelSummary:
     def levels(self) -> np.ndarray:
         """Scores at which performance profiles are looked at, `[L]`."""
         scores = [self._in_units(method) for method in self.panel.methods]
-        return np.linspace(min(map(np.min, scores)), max(map(np.max, scores)), LEVELS)
+        low, high = min(map(np.min, scores)), max(map(np.max, scores))
+        return np.linspace(
+            low - 0.02 * (high - low or 1.0), high, LEVELS
+        )  # all lie above the first
 
     @cached_property
     def profiles(self) -> dict[str, np.ndarray]:

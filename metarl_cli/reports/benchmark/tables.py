@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from metarl_cli.reports.benchmark.runs import counted
 from metarl_cli.reports.benchmark.summary import PanelSummary, Reached, TableRow
 from metarl_cli.reports.scores.intervals import Estimate
 
@@ -108,7 +109,7 @@ def _improvements(summary: PanelSummary) -> list[str]:
 def _when(reached: Reached | None, seeds: int) -> tuple[str, str]:
     if reached is None:
         return NOT_MEASURED, NOT_MEASURED
-    share = "" if reached.num == seeds else f" ({reached.num} of {seeds} seeds)"
+    share = "" if reached.num == seeds else f" ({reached.num} of {counted(seeds, 'seed')})"
     if reached.env_steps is None:
         return f"never{share}", "never"
     wall = NOT_MEASURED if reached.wall_s is None else _clock(reached.wall_s)

@@ -16,7 +16,13 @@ from typing import Any, NoReturn
 
 from metarl_cli.command_list import COMMANDS, RESUME, SECOND_WORDS
 from metarl_cli.config.aliases import COMMANDS_OF_OTHERS
-from metarl_cli.config.arguments import ASKING, rewrite_run_settings, split, split_off_run_settings
+from metarl_cli.config.arguments import (
+    ASKING,
+    placed,
+    rewrite_run_settings,
+    split,
+    split_off_run_settings,
+)
 from metarl_cli.config.waiting import Waiting
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.version import VERSION
@@ -119,6 +125,9 @@ def _run(name: str, arguments: list[str]) -> int:
     if command.schema is None:
         return _load(command.target)(arguments)
     completing = "-sc" in arguments or "--shell-completion" in arguments
+    arguments = [command.switches.get(word, word) for word in arguments]
+    if command.places and not completing:
+        arguments = placed(arguments, command.places)
     flags, settings, others = split(arguments)
     if others and not completing:
         correct = _load("metarl_cli.commands.words.corrections:corrected")

@@ -1,8 +1,9 @@
-"""The words of the command line: what each does, where it is, how it is configured."""
+"""The words that may follow `metarl`, and where each leads; nothing heavy is imported."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from metarl_cli.config import schema
 
@@ -18,6 +19,8 @@ class Command:
     changes_run: bool = False  # other keys than its own are settings of an earlier run
     starts_runs: bool = False  # other keys than its own are settings of the runs that it starts
     words: str = ""  # without a schema: what TAB offers
+    switches: Mapping[str, str] = field(default_factory=dict)  # flags that stand for settings
+    places: tuple[str, ...] = ()  # keys that words without `=` are values of; the last takes many
 
 
 COMMANDS = {
@@ -55,9 +58,17 @@ COMMANDS = {
     ),
     "report": Command(
         "metarl_cli.commands.report:run",
-        "several runs in one picture  runs=[RUN,RUN]",
+        "many runs, side by side      RUN... to=FOLDER",
         "report",
         schema.ReportConfig,
+        places=("runs",),
+    ),
+    "compare": Command(
+        "metarl_cli.commands.compare:run",
+        "is B worse than A?           A B bar=0.05",
+        "compare",
+        schema.CompareConfig,
+        places=("first", "second"),
     ),
     "gallery": Command(
         "metarl_cli.commands.gallery:run",
@@ -86,9 +97,11 @@ COMMANDS = {
     ),
     "reproduce": Command(
         "metarl_cli.commands.reproduce:run",
-        "repeat published results     rows=[point_nav-maml] | check=true",
+        "repeat published results     point_nav-maml | --check",
         "reproduce",
         schema.ReproduceConfig,
+        places=("rows",),
+        switches={"--check": "check=true"},
     ),
     "doctor": Command(
         "metarl_cli.commands.doctor:main",

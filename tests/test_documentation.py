@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from metarl_cli.cli import main, rewrite_run_settings, split_off_run_settings
 from metarl_cli.command_list import COMMANDS, RESUME, SECOND_WORDS, Command
 from metarl_cli.commands.parts.frozen import settings_of
+from metarl_cli.config.arguments import placed
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose
 from metarl_cli.runtime.runs import RunFolder
@@ -65,6 +66,9 @@ def test_command_of_the_documentation_is_understood(
         command, words = SECOND_WORDS[f"{name} {words[0]}"], words[1:]
     if any(word.startswith("resume=") for word in words):
         command = RESUME
+    words = [command.switches.get(word, word) for word in words]
+    if command.places:
+        words = placed(words, command.places)
     if command.schema is None or SHOWING & set(words):
         monkeypatch.setattr("sys.argv", ["metarl"])
         with contextlib.suppress(SystemExit):  # how Hydra's help ends

@@ -19,7 +19,7 @@ COMMANDS_OF_OTHERS = {
     "evaluate": "eval checkpoint=latest",
     "enjoy": "film checkpoint=latest",
     "play": "film checkpoint=latest",
-    "plot": "report runs=[RUN,RUN]",
+    "plot": "report RUN RUN",
     "sweep": "train -m seed=0,1,2",
     "ls": "list",
     "benchmark": "bench",

@@ -5,6 +5,8 @@ Imports nothing heavy.
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -54,6 +56,39 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
             flags.append(waiting.pop(0))
     _require_use(flags)
     return flags, settings, others
+
+
+def placed(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Read words that are no settings as lists: `A B to=x` becomes `first=[A] second=[B] to=x`.
+
+    Folders with a `=` in their names are such words, too, if they exist, and patterns that match.
+
+    Args:
+        arguments: as typed.
+        keys: one word each in their order; the only one of a command takes all.
+
+    Raises:
+        UserError: there are more words than keys.
+    """
+    values: list[str] = []
+    others: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word.startswith("-"):
+            others.append(word)
+            if FLAGS.get(word) == "value" and waiting:
+                others.append(waiting.pop(0))
+        elif SETTING.match(word) and not any(glob.iglob(word)) and not os.path.exists(word):
+            others.append(word)
+        else:
+            values.append(word)
+    lists = [values] if len(keys) == 1 else [[value] for value in values]
+    if len(lists) > len(keys):
+        raise UserError(
+            f"{len(values)} words for {' and '.join(keys)}; put a pattern in quotes: 'outputs/a-*'"
+        )
+    return [*others, *(typed(key, x) for key, x in zip(keys, lists, strict=False) if x)]
 
 
 def rewrite_run_settings(arguments: Sequence[str], own_keys: Sequence[str]) -> list[str]:

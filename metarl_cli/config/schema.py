@@ -199,6 +199,18 @@ class ReportConfig:
 
     runs: list[str]
     to: str
+    split: bool
+    threshold: float = field(metadata={"minimum": 0, "maximum": 1})
+
+
+@dataclass
+class CompareConfig:
+    """Root of `metarl compare`."""
+
+    first: list[str]
+    second: list[str]
+    output: str | None
+    bar: float = field(metadata={"minimum": 0, "maximum": 1})
 
 
 @dataclass

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from metarl_cli.reports.pictures import save_picture
+from metarl_cli.reports.pictures import (
+    PANEL_DPI,
+    draw_level,
+    name_panel,
+    panel_grid,
+    plain_text,
+    save_picture,
+)
 from metarl_cli.runtime.evaluation import Evaluation
 
-MOST_COLUMNS = 3
-_WIDTH_IN, _HEIGHT_IN = 5.0, 4.0  # of one panel
-_DPI = 110
+TITLE = "Learning within a task: mean over tasks, 95 % interval; a line per run"
 _MOST_MARKS = 12  # of adaptations on a line; more would hide it
 
 
@@ -32,46 +35,49 @@ class Line:
         return [row.index * self.evaluation.envs_per_task for row in self.evaluation.episodes]
 
 
-def adaptation_figure(panels: Mapping[str, Sequence[Line]], path: Path) -> None:
+def adaptation_figure(
+    panels: Mapping[str, Sequence[Line]],
+    path: Path,
+    *,
+    title: str = TITLE,
+    colors: Mapping[str, str] | None = None,
+    levels: Mapping[str, Sequence[tuple[str, float]]] | None = None,
+) -> None:
     """Draw a panel per environment, and in it online returns with their 95 % intervals over tasks.
 
     Args:
         panels: lines by name of the environment; lines of one label have one colour in all panels.
         path: of the picture.
+        title: says what lines and intervals are.
+        colors: by label, where other pictures have them as well.
+        levels: by panel: returns of simple policies, drawn as lines with their names.
     """
-    columns = min(len(panels), MOST_COLUMNS)
-    rows = -(-len(panels) // columns)
-    size = (_WIDTH_IN * columns, _HEIGHT_IN * rows + 0.4)
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(
-        "Learning within a task: mean over tasks, 95 % interval; a line per run", fontsize=11
-    )
+    figure, places = panel_grid(len(panels), title)
     labels = dict.fromkeys(line.label for lines in panels.values() for line in lines)
-    colors = {label: f"C{i % 10}" for i, label in enumerate(labels)}
-    places = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in places[len(panels) :]:
-        axes.set_axis_off()
-    for axes, (env, lines) in zip(places, panels.items(), strict=False):
+    colors = colors or {label: f"C{i % 10}" for i, label in enumerate(labels)}
+    for axes, (env, lines) in zip(places, panels.items(), strict=True):
         _panel(axes, lines, colors)
-        axes.set_title(f"{env}, {lines[0].evaluation.in_words()}", fontsize=10)
-    save_picture(figure, path, dpi=_DPI)
+        for name, value in (levels or {}).get(env, ()):
+            draw_level(axes, value, name)
+        name_panel(axes, f"{env}, {lines[0].evaluation.in_words()}")
+    save_picture(figure, path, dpi=PANEL_DPI)
 
 
 def _panel(axes: Axes, lines: Sequence[Line], colors: Mapping[str, str]) -> None:
     for line in lines:
         x, color = line.episodes_spent, colors[line.label]
         cells = [row.online for row in line.evaluation.episodes]
-        axes.fill_between(
-            x, [c.low for c in cells], [c.high for c in cells], color=color, alpha=0.2, linewidth=0
-        )
+        low, high = [cell.low for cell in cells], [cell.high for cell in cells]
+        if len(x) == 1:
+            axes.vlines(x, low, high, color=color, alpha=0.5)
+        axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         axes.plot(
             x,
             [cell.mean for cell in cells],
             color=color,
             marker="o" if len(x) <= _MOST_MARKS else ".",
             markersize=4,
-            label=line.label,
+            label=plain_text(line.label),
         )
     _scale_episodes(axes, [x for line in lines for x in line.episodes_spent])
     axes.set_xlabel("episodes spent in the task")
@@ -88,6 +94,8 @@ def _scale_episodes(axes: Axes, episodes: Sequence[int]) -> None:
         axes.set_xticks([0, *_round_numbers(first, last)], minor=False)
         axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_xticks([0])
 
 
 def _round_numbers(first: int, last: int) -> Iterator[int]:

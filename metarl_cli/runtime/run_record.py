@@ -62,6 +62,11 @@ class RunFiles:
         return self.folder / "eval.json"
 
     @property
+    def final_evaluation(self) -> Path:
+        """The meta-test of the last checkpoint, where somebody has measured that one as well."""
+        return self.folder / "eval_final.json"
+
+    @property
     def film(self) -> Path:
         """A trial of the best agent in the first test task, if it was asked for."""
         return self.folder / "film.gif"
@@ -200,6 +205,17 @@ class RunRecord:
     def evaluation(self) -> Evaluation:
         """Read the meta-test that training ended with."""
         return read_evaluation(self.files.evaluation)
+
+    def final_evaluation(self) -> Evaluation | None:
+        """Read the meta-test of the last checkpoint; None if that one was not tested.
+
+        The test that training ended with is this one, too, where the last checkpoint was the best.
+        """
+        tested, trained = self.evaluation(), self.identity.env_steps
+        if trained is not None and tested.env_steps >= trained:
+            return tested
+        path = self.files.final_evaluation
+        return read_evaluation(path) if path.exists() else None
 
     def checkpoints(self) -> CheckpointStore:
         """Give access to the checkpoints: their manifests, the best and the newest one."""

@@ -34,7 +34,7 @@ def test_settings_of_every_shipped_row_can_still_be_typed(row):
 
 
 def test_row_trained_again_has_the_same_bits_and_is_inside(kept, tmp_path, capfd):
-    words = ["reproduce", "rows=[tiny]", f"reference={kept}", f"to={tmp_path}"]
+    words = ["reproduce", "tiny", f"reference={kept}", f"to={tmp_path}"]
     assert main(words) == 0
     again = tmp_path / "tiny" / "seed-3"
     then, now = (json.loads((x / "eval.json").read_text()) for x in (kept / "tiny", again))
@@ -46,7 +46,7 @@ def test_row_trained_again_has_the_same_bits_and_is_inside(kept, tmp_path, capfd
 def test_checkpoint_measured_again_that_is_worse_than_what_is_kept_is_exit_code_1(
     kept, tmp_path, capfd
 ):
-    words = ["reproduce", "check=true", f"reference={kept}", f"to={tmp_path}"]
+    words = ["reproduce", "--check", f"reference={kept}", f"to={tmp_path}"]
     assert main(words) == 0
     path = kept / "tiny" / "eval.json"
     honest = path.read_text()
@@ -65,7 +65,7 @@ def test_checkpoint_measured_again_that_is_worse_than_what_is_kept_is_exit_code_
     ("words", "said"),
     [
         ([], "which ones"),
-        (["rows=[tiny_]"], "Did you mean tiny"),
+        (["tiny_"], "Did you mean tiny"),
         (["check=true", "reference=none"], "no runs in none"),
     ],
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from metarl_cli.config.arguments import line, split, typed
+from metarl_cli.config.arguments import line, placed, split, typed
 from metarl_cli.core.errors import UserError
 
 
@@ -55,3 +57,25 @@ def test_value_comes_back_from_what_is_typed(value: object) -> None:
 
 def test_line_is_quoted_for_the_shell() -> None:
     assert line(["metarl", "a=[1,2]", "b=c"]) == "metarl 'a=[1,2]' b=c"
+
+
+def test_words_without_a_key_are_values_in_their_order() -> None:
+    assert placed(["a b", "to=x", "c"], ("runs",)) == ["to=x", typed("runs", ["a b", "c"])]
+    two = placed(["-m", "a", "b"], ("first", "second"))
+    assert two == ["-m", typed("first", ["a"]), typed("second", ["b"])]
+    assert placed(["--config-dir", "conf", "to=x"], ("runs",)) == ["--config-dir", "conf", "to=x"]
+
+
+def test_folder_that_looks_like_a_setting_is_a_word_if_it_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert placed(["seed=1"], ("runs",)) == ["seed=1"]
+    (tmp_path / "seed=1").mkdir()
+    assert placed(["seed=1"], ("runs",)) == [typed("runs", ["seed=1"])]
+    assert placed(["seed=*", "a=*"], ("runs",)) == ["a=*", typed("runs", ["seed=*"])]
+
+
+def test_more_words_than_keys_are_refused() -> None:
+    with pytest.raises(UserError, match="3 words for first and second"):
+        placed(["a", "b", "c"], ("first", "second"))

@@ -34,6 +34,7 @@ ROOTS = {
     "publish": schema.PublishConfig,
     "gallery": schema.GalleryConfig,
     "report": schema.ReportConfig,
+    "compare": schema.CompareConfig,
     "sync": schema.SyncConfig,
     "tune": schema.TuneConfig,
     "tune_report": schema.TuneReportConfig,

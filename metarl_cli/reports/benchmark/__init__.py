@@ -1,0 +1,1 @@
+"""What many runs say together: numbers, tables, pictures and a page."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import metarl_cli
+from metarl_cli.core import paths
 
 CALM, BUSY = 0.0, 1e6
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,7 @@ def settings(
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr(paths, "cores_in_use", lambda: load)
     importlib.reload(metarl_cli)
     return os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")
 
@@ -58,6 +59,16 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings(monkeypatch, CALM, OMP_WAIT_POLICY="ACTIVE") == ("ACTIVE", None)
     assert settings(monkeypatch, CALM, GOMP_SPINCOUNT="7") == ("PASSIVE", "7")
     assert settings(monkeypatch, BUSY, GOMP_SPINCOUNT="7") == ("PASSIVE", "7")
+
+
+@pytest.mark.skipif(not Path("/proc/loadavg").exists(), reason="needs Linux")
+def test_a_run_that_has_just_ended_and_a_moment_of_work_are_no_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (BUSY, BUSY, BUSY))
+    assert 0 <= paths.cores_in_use() < BUSY
+    monkeypatch.setattr(os, "getloadavg", lambda: (CALM, CALM, CALM))
+    assert paths.cores_in_use() == CALM
 
 
 def weights_after_an_iteration(**waiting: str) -> str:

@@ -89,14 +89,31 @@ def test_wrong_word_is_one_line_and_exit_2(
     ],
 )
 def test_wrong_setting_is_one_line_exit_2_and_leaves_no_folder(
-    metarl: Run, tmp_path: Path, arguments: list[str], line: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+    arguments: list[str],
+    line: str,
 ) -> None:
-    done = metarl(*arguments)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["metarl"])  # rewritten on its way to Hydra
+    assert main(arguments) == 2
+    assert_one_line(capfd.readouterr().err, line, tmp_path)
+
+
+def test_wrong_setting_is_one_line_of_the_whole_process(metarl: Run, tmp_path: Path) -> None:
+    done = metarl("train", "env=point_nv")
     assert done.returncode == 2, done.stderr
-    assert line in done.stderr
-    assert done.stderr.startswith("metarl: ")
-    assert done.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert done.stdout == ""
+    assert_one_line(done.stderr, "there is no env=point_nv. Did you mean point_nav?", tmp_path)
+
+
+def assert_one_line(said: str, line: str, folder: Path) -> None:
+    """All that was said is this, and nothing was left behind."""
+    assert line in said
+    assert said.startswith("metarl: ")
+    assert said.count("\n") == 1
+    assert list(folder.iterdir()) == []
 
 
 LEAVING = """

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from metarl_cli.commands.parts.env_facts import env_facts
 from metarl_cli.commands.words.comments import header_of, keys_of
 from metarl_cli.commands.words.explanations import Setting, explain_settings
 from metarl_cli.commands.words.lines import paragraph
@@ -25,8 +24,7 @@ from metarl_cli.config.schema import BenchConfig, TrainConfig
 from metarl_cli.config.targets import locate
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.plugins import conf_file
-from metarl_cli.core.protocols import TEST, VALIDATION
-from metarl_cli.core.words import short_settings, suggest
+from metarl_cli.core.words import TEST, VALIDATION, short_settings, suggest
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import RunRecord
 
@@ -150,6 +148,8 @@ def _settings_of(group: str, name: str, override: str) -> list[Setting]:
 
 def _facts_table(override: str) -> Table:
     """Return what is known of an environment beside its settings."""
+    from metarl_cli.commands.parts.env_facts import env_facts  # brings torch
+
     cfg = compose("bench", [override])
     check(cfg, BenchConfig)
     table = _table("", "what", "value")

@@ -12,9 +12,9 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from metarl_cli.commands.film import play, require_drawn
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, require_continuable, take_up
+from metarl_cli.commands.parts.filming import play, require_drawn
 from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
 from metarl_cli.commands.parts.processes import shared_folder, signal_of_any
 from metarl_cli.commands.parts.results import print_results

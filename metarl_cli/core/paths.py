@@ -1,7 +1,8 @@
-"""Where the program finds itself: the folder of what is not code, and the cores it may use."""
+"""Where the program finds itself: the folder of what is not code, the cores, how busy they are."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -22,3 +23,15 @@ def usable_cores() -> int:
     usable = len(affinity(0)) if affinity else os.cpu_count() or 1
     asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
     return min(usable, int(asked)) if asked.isdecimal() and int(asked) else usable
+
+
+def cores_in_use() -> float:
+    """Return how many cores others keep busy: in the last minute or at this moment, the lesser.
+
+    The average still counts the run that has just ended, a moment alone may be an unlucky one.
+    """
+    in_use = os.getloadavg()[0]
+    with contextlib.suppress(OSError):  # only Linux tells what runs at this moment
+        running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+        in_use = min(in_use, int(running) - 1)  # without ourselves
+    return in_use

@@ -8,6 +8,26 @@ import torch
 from torch import Tensor
 
 
+def pull_back(
+    outputs: Tensor, inputs: Tensor, vector: Tensor, *, create_graph: bool = False
+) -> Tensor:
+    """Multiply the transpose of d outputs / d inputs by a vector; the graph is kept.
+
+    As the gradient of an inner product, whose own gradient is `vector` to the last bit: handed a
+    vector for gradients of outputs, torch first imports its symbolic shapes, and sympy with them.
+
+    Args:
+        outputs: with their graph.
+        inputs: the leaf that they are computed from.
+        vector: of the shape of `outputs`.
+        create_graph: whether the product has a graph of its own.
+    """
+    with torch.enable_grad():
+        inner = (outputs * vector).sum()
+    (product,) = torch.autograd.grad(inner, inputs, retain_graph=True, create_graph=create_graph)
+    return product
+
+
 def hessian_vector_product(gradient: Tensor, parameters: Tensor, vector: Tensor) -> Tensor:
     """Multiply the Hessian by a vector, exactly (Pearlmutter 1994).
 
@@ -16,8 +36,7 @@ def hessian_vector_product(gradient: Tensor, parameters: Tensor, vector: Tensor)
         parameters: the leaf it was taken at.
         vector: of the same shape; rows that do not interact give row-wise products.
     """
-    (product,) = torch.autograd.grad(gradient, parameters, vector, retain_graph=True)
-    return product
+    return pull_back(gradient, parameters, vector)
 
 
 def jacobian_product(outputs: Tensor, inputs: Tensor, tangent: Tensor) -> Tensor:
@@ -32,9 +51,8 @@ def jacobian_product(outputs: Tensor, inputs: Tensor, tangent: Tensor) -> Tensor
     """
     with torch.enable_grad():
         u = torch.zeros_like(outputs, requires_grad=True)
-        (pulled,) = torch.autograd.grad(outputs, inputs, u, create_graph=True)
-    (product,) = torch.autograd.grad(pulled, u, tangent, retain_graph=True)
-    return product
+        pulled = pull_back(outputs, inputs, u, create_graph=True)
+    return pull_back(pulled, u, tangent)
 
 
 def conjugate_gradient(

@@ -25,7 +25,7 @@ from metarl_cli.functional.statistics import (
     mean_everywhere,
     whiten,
 )
-from metarl_cli.learners.gradient_step import GradientStep, mean_terms
+from metarl_cli.learners.gradient_step import Adam, GradientStep, mean_terms
 from metarl_cli.networks.normalizer import Normalizer
 
 LOG_PROB, ADVANTAGE, TARGET = "old_log_prob", "advantage", "target"  # extras of samples
@@ -100,7 +100,7 @@ class PPO:
 
     def gradient_step(self, model: Model) -> GradientStep:
         """Make what `update` steps with."""
-        adam = torch.optim.Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
+        adam = Adam(model.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
         return GradientStep(adam, "the PPO update", max_grad_norm=self.max_grad_norm)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ from metarl_cli.core.checks import (
 from metarl_cli.core.distributed import own_share
 from metarl_cli.core.networks import Precision
 from metarl_cli.functional.soft_q import policy_loss, soft_target, temperature_loss
-from metarl_cli.learners.gradient_step import GradientStep
+from metarl_cli.learners.gradient_step import Adam, GradientStep
 from metarl_cli.networks.precision import PRECISIONS, autocast
 from metarl_cli.networks.soft_actor_critic import SoftActorCritic
 
@@ -79,7 +79,7 @@ class SAC:
     def gradient_step(self, *modules: nn.Module) -> GradientStep:
         """Make one step for all that is learned together."""
         learned = [p for m in modules for p in m.parameters() if p.requires_grad]
-        adam = torch.optim.Adam(learned, lr=self.learning_rate, fused=True)
+        adam = Adam(learned, lr=self.learning_rate, fused=True)
         return GradientStep(adam, "soft actor-critic")
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -55,9 +57,31 @@ def open_run(
         finish_timeout=timeouts_s[1],
         finish_timeout_raises=True,
     )
-    run = wandb.init(mode=mode, dir=str(run_dir), settings=settings, **arguments)
+    with _no_launch_inputs():
+        run = wandb.init(mode=mode, dir=str(run_dir), settings=settings, **arguments)
     run.define_metric("*", step_metric="env_steps")
     return run
+
+
+@contextlib.contextmanager
+def _no_launch_inputs() -> Iterator[None]:
+    """Keep wandb from importing half of itself to look for inputs that can only be staged there.
+
+    They belong to W&B Launch. Beside torch that import takes longer than torch's own: for each of
+    80 models it goes through all modules that are loaded.
+    """
+    from wandb.sdk.wandb_run import Run
+
+    name = "_detect_and_apply_job_inputs"  # no public way; another name costs time, nothing else
+    method = getattr(Run, name, None)
+    if method is None or "wandb.sdk.launch" in sys.modules:
+        yield
+        return
+    setattr(Run, name, lambda run: None)
+    try:
+        yield
+    finally:
+        setattr(Run, name, method)
 
 
 def folders(run_dir: Path) -> dict[str, str]:

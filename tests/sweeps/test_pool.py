@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers import TINY
 from jobs_in_trouble import AFTER_A_CHECKPOINT, SETTINGS, assert_same_run, mischief
 
+from metarl_cli.cli import main
 from metarl_cli.config.arguments import as_value
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.paths import usable_cores
@@ -94,11 +97,19 @@ def test_one_job_is_stopped_and_another_one_added_by_who_watches(here: Path) -> 
     assert_same_run(Path("jobs/0"), Path("jobs/1"))
 
 
-def test_folder_with_a_run_of_other_settings_is_left_alone(here: Path) -> None:
-    (outcome,) = run_jobs([job(0)], Limits(n_jobs=1))
-    assert outcome.state == "finished"
+def test_folder_with_a_run_of_other_settings_is_left_alone(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*TINY, "budget=smoke", "seed=0")
+    typed = ["metarl", "train", *words, "hydra.run.dir=jobs/0"]
+    monkeypatch.setattr("sys.orig_argv", typed)
+    monkeypatch.setattr("sys.argv", typed)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert main() == 0
+    same = Job(0, words, Path("jobs/0"))
+    assert [outcome.state for outcome in run_jobs([same], Limits(n_jobs=1))] == ["skipped"]
     with pytest.raises(UserError, match="jobs/0 holds a run of other settings: metarl train"):
-        run_jobs([job(0, seed=1)], Limits(n_jobs=1))
+        run_jobs([replace(same, arguments=(*words[:-1], "seed=1"))], Limits(n_jobs=1))
 
 
 def test_two_jobs_cannot_share_a_folder() -> None:

@@ -36,7 +36,7 @@ from metarl_cli.core.networks import Network, Precision, State
 from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful
 from metarl_cli.core.types import EnvSpec, Output, TimeStep, Trajectory
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.learners.gradient_step import GradientStep, mean_terms
+from metarl_cli.learners.gradient_step import Adam, GradientStep, mean_terms
 from metarl_cli.learners.q_learning import QLearning, epsilon_greedy
 from metarl_cli.networks.step_memory import StepMemory
 
@@ -118,7 +118,7 @@ class DREAM:
         embeddings = {DECODER: self.decoder, TASK: self.task_embedding}
         self.model = nn.ModuleDict({**policies, **embeddings})
         self.optimizer = GradientStep(
-            torch.optim.Adam(self.model.parameters(), lr=q_learning.learning_rate, fused=True),
+            Adam(self.model.parameters(), lr=q_learning.learning_rate, fused=True),
             "DREAM's networks",
             max_grad_norm=q_learning.max_grad_norm,
             apart=dict(self.model.items()),

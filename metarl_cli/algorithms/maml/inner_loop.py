@@ -21,7 +21,11 @@ from metarl_cli.core.checks import (
     require_not_negative,
     require_positive,
 )
-from metarl_cli.functional.trust_region import hessian_vector_product, jacobian_product
+from metarl_cli.functional.trust_region import (
+    hessian_vector_product,
+    jacobian_product,
+    pull_back,
+)
 
 LossFn = Callable[[Tensor], Tensor]  # parameters `[N, P]` -> loss of each task `[N]`
 Start = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -148,8 +152,7 @@ class Adaptation:
             gradient = step.pull_back(gradient) + of_point
         of_alpha = of_step_size.sum_to_size(self.step_size.shape)
         of_begin = torch.cat([gradient.flatten(), of_alpha.flatten()])
-        (of_theta,) = torch.autograd.grad(self._begin, self._theta, of_begin, retain_graph=True)
-        return of_theta
+        return pull_back(self._begin, self._theta, of_begin)
 
     def _split(self, begin: Tensor) -> tuple[Tensor, Tensor]:
         """Take apart what belongs to parameters `[N, P]` and to alpha."""

@@ -27,7 +27,7 @@ from metarl_cli.core.types import EnvSpec
 from metarl_cli.functional.distributions import Distribution
 from metarl_cli.functional.policy_gradient import clipped_surrogate_loss, surrogate_loss
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.learners.gradient_step import GradientStep, mean_terms
+from metarl_cli.learners.gradient_step import Adam, GradientStep, mean_terms
 from metarl_cli.networks.parameters import flatten_parameters
 
 
@@ -64,7 +64,7 @@ class ProMP(GradientAgent):
         policy = Policy(spec, network, initial_std=initial_std)
         super().__init__(num_tasks, envs_per_task, inner, dense_training, policy)
         self.epochs, self.clip, self.kl_weight = epochs, clip, kl_weight
-        adam = torch.optim.Adam(policy.parameters(), lr=learning_rate)
+        adam = Adam(policy.parameters(), lr=learning_rate)
         self.step = GradientStep(adam, "the initialisation")
 
     def learned(self) -> dict[str, Stateful]:

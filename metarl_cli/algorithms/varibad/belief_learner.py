@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from metarl_cli.algorithms.varibad.belief import BeliefEncoder
@@ -14,7 +13,7 @@ from metarl_cli.core.checks import require_at_least, require_positive
 from metarl_cli.core.distributed import gathered, num_processes, own_part, own_share
 from metarl_cli.core.protocols import Experience, Metrics, Stateful
 from metarl_cli.core.types import Trajectory
-from metarl_cli.learners.gradient_step import GradientStep, mean_terms
+from metarl_cli.learners.gradient_step import Adam, GradientStep, mean_terms
 
 # Of trials `[T, M, ...]`: what is minimised, a sum, and what is worth knowing by name
 Loss = Callable[[Trajectory], tuple[list[Tensor], dict[str, Tensor]]]
@@ -65,7 +64,7 @@ class BeliefLearner:
         self.encoder, self.updates = encoder, updates
         self.model = nn.ModuleList([encoder, *decoders])
         self.step = GradientStep(
-            torch.optim.Adam(self.model.parameters(), lr=updates.learning_rate),
+            Adam(self.model.parameters(), lr=updates.learning_rate),
             "the belief's model",
             max_grad_norm=updates.max_grad_norm,
         )

@@ -31,7 +31,7 @@ from metarl_cli.core.protocols import Experience, Metrics, Sampler, Stateful, me
 from metarl_cli.core.types import EnvSpec, Observation, Output, TimeStep, Trajectory
 from metarl_cli.functional.distributions import DiagonalGaussian
 from metarl_cli.functional.statistics import masked_mean
-from metarl_cli.learners.gradient_step import GradientStep
+from metarl_cli.learners.gradient_step import Adam, GradientStep
 from metarl_cli.learners.ppo import PPO
 
 
@@ -124,7 +124,7 @@ class HyperX:
             target_scale=exploration.target_scale,
         )
         self.optimizer = GradientStep(
-            torch.optim.Adam(self.novelty.predictor.parameters(), lr=exploration.learning_rate),
+            Adam(self.novelty.predictor.parameters(), lr=exploration.learning_rate),
             "the predictor of hyper-states",
         )
         names = ("reward", "novelty", "error")

@@ -13,7 +13,6 @@ from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.protocols import Metrics
 from metarl_cli.envs.base.hidden_goal import HiddenGoal, HidesGoal
 from metarl_cli.loggers.console import LastingConsole
-from metarl_cli.reports.belief import TrialPicture, belief_figure
 from metarl_cli.runtime.beliefs import GoalBeliefs, goal_beliefs
 from metarl_cli.runtime.evaluation import task_in_words
 
@@ -50,7 +49,7 @@ def draw(beliefs: GoalBeliefs, folder: Path, num: int, *, title: str, parts: Par
         same = parts.split.same_tasks
         for i in range(num):
             named = f"{title}, {task_in_words(i, same=same)}"
-            belief_figure(_picture(beliefs, i, named), folder / f"task_{i}.png")
+            _draw_one(beliefs, i, named, folder / f"task_{i}.png")
     console = LastingConsole()
     console.print(f"Belief: {_verdict(beliefs.agreement())}.")
     console.print(f"{num} pictures of beliefs in {folder}", style="dim", soft_wrap=True)
@@ -66,7 +65,9 @@ def _verdict(agreement: Metrics) -> str:
     return "the agent shows none here, only the exact one is drawn"
 
 
-def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
+def _draw_one(beliefs: GoalBeliefs, task: int, title: str, file: Path) -> None:
+    from metarl_cli.reports.belief import TrialPicture, belief_figure  # brings matplotlib
+
     episodes = int(beliefs.trial.step.first[:, 0].sum())
 
     def by_episode(x: Tensor) -> np.ndarray:
@@ -74,7 +75,7 @@ def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
 
     goal = beliefs.hidden.place(beliefs.trial.step.task[0, task].cpu().numpy())
     x, y = goal.round(2)
-    return TrialPicture(
+    picture = TrialPicture(
         title=f"{title}: goal ({x:g}, {y:g})",
         goal=goal,
         goals=beliefs.hidden.goals,
@@ -83,3 +84,4 @@ def _picture(beliefs: GoalBeliefs, task: int, title: str) -> TrialPicture:
         exact=by_episode(beliefs.expected),
         learned=None if beliefs.learned is None else by_episode(beliefs.learned),
     )
+    belief_figure(picture, file)

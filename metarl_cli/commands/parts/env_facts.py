@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from gymnasium.spaces import Box, Dict, Space
 
 from metarl_cli.envs.base.family import TaskFamily
 
+_MOST_NUMBERS = 2  # task parameters that fit in a caption
 _MOST_NAMES = 6  # task parameters named one by one; of more, only the first and the last are
 
 
@@ -34,6 +36,13 @@ def env_facts(family: TaskFamily, tasks: Mapping[str, Any]) -> dict[str, str]:
             f"{policy} {_per_episode(returns)}" for policy, returns in anchors.items()
         )
     return facts | family.facts()
+
+
+def task_in_words(names: Sequence[str], task: np.ndarray) -> str:
+    """Name the parameters of a task `[D]` if they are few."""
+    if len(names) > _MOST_NUMBERS:
+        return f"{len(names)} task parameters"
+    return ", ".join(f"{name} {value:.2g}" for name, value in zip(names, task, strict=True))
 
 
 def _space(space: Space[Any]) -> str:

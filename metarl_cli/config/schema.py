@@ -98,6 +98,7 @@ class TrainConfig:
     name: str | None = None
     tags: list[str] | None = None
     film: bool = False
+    native: bool = True
 
 
 @dataclass
@@ -150,6 +151,7 @@ class BenchConfig:
     algo: Node | None = None
     network: Node | None = None
     output: str | None = None
+    native: bool = True
 
 
 @dataclass

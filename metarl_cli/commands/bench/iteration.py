@@ -14,6 +14,7 @@ from metarl_cli.commands.bench.operations import operations_of_learning
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.config.build import build
 from metarl_cli.core.errors import UserError
+from metarl_cli.functional.native import use_native
 from metarl_cli.loggers.jsonl import JsonlLogger
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.runtime.checkpoint import CheckpointStore
@@ -49,10 +50,10 @@ def measure_iteration(cfg: DictConfig) -> dict[str, Any]:
         if not _one(trainer)["env_steps"]:  # also a warm-up
             raise UserError("this algorithm has no training iteration: nothing is meta-trained")
         operations = operations_of_learning(parts.algorithm, sampler, parts.device)
-        peaks = {
-            numbers: multiplying(getattr(torch, numbers), parts.device)
-            for numbers in operations.flops
-        }
+        use_native(False)  # loops in C do not tell how many products they do
+        flops = operations_of_learning(parts.algorithm, sampler, parts.device).flops
+        use_native(cfg.native)
+        peaks = {numbers: multiplying(getattr(torch, numbers), parts.device) for numbers in flops}
         rows = []
         for _ in range(cfg.rounds):
             limits = {"env_rates": pace(env_only, cfg.seconds)}
@@ -63,7 +64,7 @@ def measure_iteration(cfg: DictConfig) -> dict[str, Any]:
         "seconds": {part: turns[part] for part in (*PARTS, "total")},
         **{key: turns[key] for key in ("env_steps", "gradient_steps", "env_rates")},
         "peak": {numbers: turns[numbers] for numbers in peaks},
-        "flops": dict(operations.flops),
+        "flops": dict(flops),
         "operations": dict(operations.seconds),
     }
 

@@ -66,7 +66,15 @@ class TrialBuffer(Generic[Tree]):
     def sample(self, num: int) -> Tree:
         """Draw `num` trials with replacement: `[length, num, ...]`."""
         rows = torch.randint(self.num, (num,))
-        return tree.tree_map(lambda x: x[rows.to(x.device)].transpose(0, 1), self._stored)
+        times = torch.arange(self.length, device=rows.device).unsqueeze(1)
+        places = (rows * self.length + times).flatten()  # of steps in the ring, time by time
+
+        # Whole steps are copied, once and in their order; an index would copy byte by byte.
+        def gather(x: Tensor) -> Tensor:
+            steps = x.flatten(0, 1).index_select(0, places.to(x.device))
+            return steps.unflatten(0, (self.length, num))
+
+        return tree.tree_map(gather, self._stored)
 
     def full_bytes(self, step_bytes: int) -> int:
         """Memory of so many trials, if a step of one takes `step_bytes`."""

@@ -18,7 +18,7 @@ class SingleEnv(gymnasium.Env):
 
     Args:
         family: of the environment.
-        threads: of the physics.
+        threads: of physics and pictures.
         render_mode: None or "rgb_array".
     """
 

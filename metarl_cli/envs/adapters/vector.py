@@ -22,7 +22,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     Args:
         family: of the environments.
         num_envs: B.
-        threads: of the physics, 0 for all CPUs; results do not depend on it.
+        threads: of physics and pictures, 0 for all CPUs; results do not depend on it.
         render_mode: None or "rgb_array".
         autoreset_mode: what happens to a row whose episode has ended. "NextStep": its next step
             begins a new one (its action is ignored, the reward is 0); "SameStep": the new one

@@ -33,7 +33,7 @@ class NumpyFamily(TaskFamily):
 
     @abstractmethod
     def batch(self, num_envs: int, *, threads: int = 1) -> NumpyBatch:
-        """Return `num_envs` environments; `threads` (0: all CPUs) matters to physics only."""
+        """Return `num_envs` environments; `threads` (0: all CPUs) share physics and pictures."""
 
     def simulate(
         self, num_envs: int, *, device: torch.device | str = "cpu", threads: int = 1

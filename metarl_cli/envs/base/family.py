@@ -67,7 +67,7 @@ class TaskFamily(ABC):
         Args:
             num_envs: B.
             device: of all tensors that go in and come out.
-            threads: of the physics, 0 for all CPUs; results do not depend on it.
+            threads: of physics and pictures, 0 for all CPUs; results do not depend on it.
         """
 
     def anchors(self) -> dict[str, tuple[float, ...]]:

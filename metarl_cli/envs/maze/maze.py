@@ -47,8 +47,8 @@ class MazeView(Protocol):
     def space(self) -> Box:
         """The space of one look."""
 
-    def eyes(self, maze: MazeMap) -> Eyes:
-        """Return what looks at copies of a maze."""
+    def eyes(self, maze: MazeMap, threads: int) -> Eyes:
+        """Return what looks at copies of a maze, with so many threads (0: all CPUs)."""
 
     def picture(self, obs: np.ndarray) -> np.ndarray | None:
         """Return one observation as an image, uint8 `[height, width, 3]`, if it is one."""
@@ -63,7 +63,7 @@ class VectorView:
 
     space = Box(-1.0, 1.0, (9,), np.float32)
 
-    def eyes(self, maze: MazeMap) -> Eyes:
+    def eyes(self, maze: MazeMap, threads: int) -> Eyes:
         """See `MazeView`."""
         return _VectorEyes(maze)
 
@@ -136,7 +136,7 @@ class Maze(NumpyFamily):
 
     def batch(self, num_envs: int, *, threads: int = 1) -> MazeBatch:
         """Return agents in mazes."""
-        return MazeBatch(self, num_envs)
+        return MazeBatch(self, num_envs, threads)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return what is known exactly.
@@ -175,9 +175,9 @@ class MazeBatch(NumpyBatch[Maze]):
         boxes: cells of the blue and of the red box, `[B, 2]`.
     """
 
-    def __init__(self, family: Maze, num_envs: int) -> None:
+    def __init__(self, family: Maze, num_envs: int, threads: int) -> None:
         super().__init__(family, num_envs)
-        self._map, self._eyes = family.map, family.view.eyes(family.map)
+        self._map, self._eyes = family.map, family.view.eyes(family.map, threads)
         self.pose = np.zeros(num_envs, np.int64)
         self.boxes = np.zeros((num_envs, 2), np.int64)
 

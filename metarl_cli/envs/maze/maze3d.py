@@ -77,9 +77,9 @@ class CameraView:
         """See `MazeView`."""
         return Box(0, 255, (self.camera.height, self.camera.width, 3), np.uint8)
 
-    def eyes(self, maze: MazeMap) -> Eyes:
+    def eyes(self, maze: MazeMap, threads: int) -> Eyes:
         """See `MazeView`."""
-        return _CameraEyes(self, maze)
+        return _CameraEyes(self, maze, threads)
 
     def picture(self, obs: np.ndarray) -> np.ndarray:
         """See `MazeView`."""
@@ -114,8 +114,8 @@ class CameraView:
 class _CameraEyes:
     """Renders what has changed since the last look."""
 
-    def __init__(self, view: CameraView, maze: MazeMap) -> None:
-        self._caster = RayCaster(view.world(maze), view.camera)
+    def __init__(self, view: CameraView, maze: MazeMap, threads: int) -> None:
+        self._caster = RayCaster(view.world(maze), view.camera, threads)
         self._box_size = view.box_size
         self._places = view.cell_size * maze.centers * (1, -1)  # [C, 2] x, z
         headings = 2 * np.pi / NUM_HEADINGS * np.arange(NUM_HEADINGS)

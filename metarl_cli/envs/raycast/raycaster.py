@@ -7,15 +7,19 @@ ceiling are then looked up per pixel, and the boxes of `boxes` are drawn over th
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
+from metarl_cli.core.paths import usable_cores
 from metarl_cli.envs.raycast.boxes import draw_boxes
 from metarl_cli.envs.raycast.camera import FAR, NEAR, LevelCamera, View
 from metarl_cli.envs.raycast.scene import Boxes, World, brightness
 from metarl_cli.envs.raycast.textures import Atlas
 
 _OVERLAP = 1e-6  # m by which walls reach past their ends, so that no ray slips through a corner
-_ROWS_AT_ONCE = 64  # of the batch: what they need stays in the processor's cache
+_MOST_ROWS = 64  # of the batch at once: what they need stays in the processor's cache
+_FEWEST_ROWS = 8  # with fewer, threads wait for one another's Python
 
 
 class RayCaster:
@@ -24,15 +28,18 @@ class RayCaster:
     Args:
         world: walls, floor, ceiling and textures.
         camera: image size, field of view, eye height.
+        threads: that share the rows, 0 for all CPUs; pictures do not depend on it.
     """
 
-    def __init__(self, world: World, camera: LevelCamera) -> None:
+    def __init__(self, world: World, camera: LevelCamera, threads: int = 1) -> None:
         if not 0 < camera.eye_height < world.wall_height:
             raise ValueError(
                 f"eye_height: got {camera.eye_height}, "
                 f"expected between 0 and the walls' height, {world.wall_height}"
             )
         self.world, self.camera = world, camera
+        self._num_threads = threads or usable_cores()
+        self._threads = ThreadPoolExecutor(self._num_threads, thread_name_prefix="raycaster")
         self._atlas = Atlas(world.textures)
         edge = world.walls[:, 1] - world.walls[:, 0]
         self._length = np.hypot(edge[:, 0], edge[:, 1])[:, None, None]
@@ -52,12 +59,18 @@ class RayCaster:
         Returns:
             uint8 `[B, height, width, 3]`.
         """
-        camera = self.camera
-        images = np.empty((len(poses), camera.height, camera.width, 3), np.uint8)
-        for start in range(0, len(poses), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+        camera, num = self.camera, len(poses)
+        images = np.empty((num, camera.height, camera.width, 3), np.uint8)
+        size = min(_MOST_ROWS, max(_FEWEST_ROWS, -(-num // self._num_threads)))
+        pieces = [slice(start, start + size) for start in range(0, num, size)]
+
+        def render(rows: slice) -> None:
             index = self._look_up(View(poses[rows], camera), boxes.rows(rows))
-            np.take(self._atlas.palette, index, axis=0, out=images[rows], mode="clip")
+            self._atlas.paint(index, images[rows])
+
+        in_turn_or_at_once = self._threads.map if len(pieces) > 1 < self._num_threads else map
+        for _ in in_turn_or_at_once(render, pieces):
+            pass
         return images
 
     def _look_up(self, view: View, boxes: Boxes) -> np.ndarray:

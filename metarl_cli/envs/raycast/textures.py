@@ -117,7 +117,16 @@ class Atlas:
                 size += len(flat[-1])
         brightness = np.linspace(DARKEST, 1, NUM_SHADES)[:, None, None]
         self.palette = _clipped(brightness * np.concatenate(flat)).reshape(-1, 3)
+        padded = np.pad(self.palette, ((0, 0), (0, 1)))
+        self._colours = padded.view(np.uint32)[:, 0]  # looked up twice as fast as three bytes
         self._shade_stride = size
+
+    def paint(self, index: np.ndarray, image: np.ndarray) -> None:
+        """Write the colours of palette indices `[...]` into `image`, uint8 `[..., 3]`."""
+        colours = np.take(self._colours, index, mode="clip").view(np.uint8)
+        colours = colours.reshape(*index.shape, 4)
+        for channel in range(3):
+            image[..., channel] = colours[..., channel]
 
     def level(self, texture: np.ndarray, footprint: np.ndarray) -> np.ndarray:
         """Return the coarsest level with texels no larger than a pixel's `footprint`, in m."""

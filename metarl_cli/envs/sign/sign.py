@@ -108,7 +108,7 @@ class SignNav(NumpyFamily):
 
     def batch(self, num_envs: int, *, threads: int = 1) -> SignBatch:
         """Return agents in front of the wall that hides the sign."""
-        return SignBatch(self, num_envs)
+        return SignBatch(self, num_envs, threads)
 
     def anchors(self) -> dict[str, tuple[float, ...]]:
         """Return the returns of ending at once and, if time suffices, of two that go straight.
@@ -155,10 +155,10 @@ class SignBatch(NumpyBatch[SignNav]):
         moved: whether anything has changed since the image was rendered, `[B]`.
     """
 
-    def __init__(self, family: SignNav, num_envs: int) -> None:
+    def __init__(self, family: SignNav, num_envs: int, threads: int) -> None:
         super().__init__(family, num_envs)
         camera = family.camera
-        self._ray_caster = RayCaster(_world(), camera)
+        self._ray_caster = RayCaster(_world(), camera, threads)
         self.pose = np.zeros((num_envs, 3))
         self.object_heading = np.zeros((num_envs, *OBJECTS.shape[:2]))
         self.instruction = np.zeros(num_envs, np.int64)

@@ -261,6 +261,15 @@ def test_rows_do_not_depend_on_the_batch():
         np.testing.assert_array_equal(see(poses[row], own, **textures)[0], images[row])
 
 
+@pytest.mark.parametrize("threads", [0, 2, 3])
+def test_threads_render_the_same_pictures(threads):
+    random = np.random.default_rng(0)
+    poses = random.uniform(1, 7, (37, 3))
+    boxes = random_boxes(random, 37, 6)
+    one, several = RayCaster(world(), CAMERA), RayCaster(world(), CAMERA, threads)
+    np.testing.assert_array_equal(several.render(poses, boxes), one.render(poses, boxes))
+
+
 def test_shared_boxes_are_in_every_row():
     poses = np.array([[2, 4, 0.1], [3, 5, 0.4]])
     shared = cube([6.0], [4.0], 0.3, 0.8, RED)

@@ -41,14 +41,18 @@ class _Recurrence(torch.autograd.Function):
         mapped, gates = torch.empty_like(inputs), inputs.new_empty(steps, envs, 2 * size)
         new = inputs.new_empty(steps, envs, size)
         transposed = weight.t().contiguous()
-        for i, m, rz, n, before, after in zip(
-            inputs, mapped, gates, new, states[:-1], states[1:], strict=True
-        ):
+        sizes = [2 * size, size]
+        of_gates, of_new = inputs.split(sizes, -1)
+        map_gates, map_new = mapped.split(sizes, -1)
+        reset, update = gates.chunk(2, -1)
+        views = (of_gates, of_new, mapped, map_gates, map_new, gates, reset, update, new)
+        steps_of = (view.unbind() for view in (*views, states[:-1], states[1:]))
+        for i_rz, i_n, m, m_rz, m_n, rz, r, z, n, before, after in zip(*steps_of, strict=True):
             torch.addmm(bias, before, transposed, out=m)
-            torch.add(i[:, : 2 * size], m[:, : 2 * size], out=rz).sigmoid_()
-            torch.addcmul(i[:, 2 * size :], rz[:, :size], m[:, 2 * size :], out=n).tanh_()
-            torch.lerp(n, before, rz[:, size:], out=after)
-        ctx.save_for_backward(weight, states, gates, new, mapped[..., 2 * size :])
+            torch.add(i_rz, m_rz, out=rz).sigmoid_()
+            torch.addcmul(i_n, r, m_n, out=n).tanh_()
+            torch.lerp(n, before, z, out=after)
+        ctx.save_for_backward(weight, states, gates, new, map_new)
         return states[1:]
 
     @staticmethod
@@ -65,13 +69,16 @@ class _Recurrence(torch.autograd.Function):
         torch.mul(to_new, mapped, out=to_reset).mul_(1 - reset)
         torch.sub(before, new, out=to_update).mul_(update).mul_(1 - update)
 
-        total, from_later = torch.empty_like(new), torch.zeros_like(new[0])
-        for t in reversed(range(steps)):
-            torch.add(gradient[t], from_later, out=total[t])
-            of_map = local[t].mul_(total[t].unsqueeze(1)).view(envs, 3 * size)
-            from_later = torch.addmm(total[t] * update[t], of_map, weight)
+        total, later = torch.empty_like(new), torch.zeros_like(new[0])
+        of_maps = local.view(steps, envs, 3 * size)
+        views = (gradient, total, total.unsqueeze(2), local, of_maps, update)
+        steps_of = [view.unbind()[::-1] for view in views]
+        for given, sum_, for_gates, of_gates, of_map, z in zip(*steps_of, strict=True):
+            torch.add(given, later, out=sum_)
+            of_gates.mul_(for_gates)
+            later = torch.addmm(sum_ * z, of_map, weight)
 
-        of_maps = local.view(steps * envs, 3 * size)
-        of_weight, of_bias = of_maps.t() @ before.reshape(-1, size), of_maps.sum(0)
+        flat = of_maps.view(-1, 3 * size)
+        of_weight, of_bias = flat.t() @ before.reshape(-1, size), flat.sum(0)
         torch.mul(total, to_input, out=to_new)
-        return local.view(steps, envs, 3 * size), of_weight, of_bias
+        return of_maps, of_weight, of_bias

@@ -31,6 +31,7 @@ from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
 from metarl_cli.core.protocols import HELD_OUT, TEST, Table
 from metarl_cli.core.words import one_line, setting
+from metarl_cli.functional.native import kernels
 from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
@@ -146,7 +147,7 @@ def _carry_out(run: Run, parts: Parts) -> int:
     status, code = "failed", 1
     try:
         with Interruption(signal_of_any if num_processes() > 1 else None) as interruption:
-            _continue_from(run, trainer, parts.threads, loggers)
+            _continue_from(run, trainer, parts, loggers)
             trainer.run(interruption)
             if first:
                 interruption.agree = None  # the others are done
@@ -199,8 +200,7 @@ def _note_beginning(run: Run, parts: Parts, loggers: LoggersOfRun) -> None:
     if run.state is not None:
         environment = {"resumed": environment}  # what the run began with stays on record
     ids = {_id_fact(key): run_id for key, run_id in loggers.run_ids.items()}
-    counts = {"threads": parts.threads, "processes": num_processes()}
-    facts = run.known.names | environment | counts | ids
+    facts = run.known.names | environment | _bits_depend_on(parts) | ids
     run.folder.update_meta(status="running", **facts)
 
 
@@ -226,12 +226,17 @@ def _trainer(run: Run, parts: Parts, loggers: LoggersOfRun) -> Trainer:
         record_position=record.position,
         store=run.folder.store(budget.keep_checkpoints),
         budget=budget,
-        identity=loggers.run_ids | {"threads": parts.threads, "processes": num_processes()},
+        identity=loggers.run_ids | _bits_depend_on(parts),
         score_after=parts.score_after,
     )
 
 
-def _continue_from(run: Run, trainer: Trainer, threads: int, loggers: LoggersOfRun) -> None:
+def _bits_depend_on(parts: Parts) -> dict[str, Any]:
+    """What of the machine decides in which order numbers are summed."""
+    return {"threads": parts.threads, "processes": num_processes(), "kernels": kernels()}
+
+
+def _continue_from(run: Run, trainer: Trainer, parts: Parts, loggers: LoggersOfRun) -> None:
     """Load the state to continue from, if there is one, and cut the record back to it."""
     record, logger = loggers.record, loggers.all
     if run.state is None:
@@ -244,10 +249,9 @@ def _continue_from(run: Run, trainer: Trainer, threads: int, loggers: LoggersOfR
     if record.position() < run.state["record"]:
         logger.notice(f"{record.path} has lost rows from before the checkpoint")
     record.truncate(run.state["record"])
-    then = run.state["identity"]
-    counts = {"threads": (threads, None), "processes": (num_processes(), 1)}
-    for name, (now, default) in counts.items():
-        if (before := then.get(name, default)) != now:
+    then = {"threads": None, "processes": 1, "kernels": "torch"} | run.state["identity"]
+    for name, now in _bits_depend_on(parts).items():
+        if (before := then[name]) != now:
             logger.notice(f"resumed with {now} {name} instead of {before}: not bit-identical")
 
 

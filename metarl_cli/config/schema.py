@@ -98,6 +98,7 @@ class TrainConfig:
     name: str | None = None
     tags: list[str] | None = None
     film: bool = False
+    native: bool = True
 
 
 @dataclass
@@ -146,6 +147,7 @@ class BenchConfig:
     threads: int = at_least(0)
     algo: Node | None = None
     network: Node | None = None
+    native: bool = True
 
 
 @dataclass

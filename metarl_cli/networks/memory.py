@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metarl_cli.core import tree
 from metarl_cli.core.networks import State
-from metarl_cli.functional.gru import gru_sequence
+from metarl_cli.functional.gru import gru_sequence, prepare_loops
 from metarl_cli.networks.mlp import Torso, initialised_linear
 
 Cells = TypeVar("Cells", bound=nn.RNNBase)
@@ -83,6 +83,7 @@ class GRU(Memory):
         super().__init__()
         self.embed = initialised_linear(in_dim, embedding)
         self.cells = _orthogonal(nn.GRU(embedding, hidden))
+        prepare_loops(self.cells)
         self.out_dim = hidden
 
     def initial_state(self, num: int) -> Tensor:

@@ -98,6 +98,7 @@ class Identity:
     cpu_count: int | None = None
     packages: dict[str, str | None] | None = None
     threads: int | None = None
+    kernels: str | None = None  # torch, or loops in C for which processor
     env_steps: int | None = None
     wall_s: float | None = None
     wandb_run_id: str | None = None

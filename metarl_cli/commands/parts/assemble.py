@@ -20,6 +20,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.core.protocols import Algorithm, KeepsTasks, Split, require_dense_reward
 from metarl_cli.core.types import Trajectory
 from metarl_cli.envs.base.family import TaskFamily
+from metarl_cli.functional.native import use_native
 from metarl_cli.networks.recipe import Recipe
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
@@ -154,6 +155,7 @@ def assemble(cfg: DictConfig) -> Parts:
     _check_ranges(cfg)
     keep_freed_memory()
     threads = set_threads(cfg.threads)
+    use_native(cfg.get("native", True))  # runs from before there was a choice lack the key
     seed_everything(cfg.seed)
     try:
         device = choose_device(cfg.device)

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metarl_cli.core.checks import require_at_least
+from metarl_cli.core.networks import State
 from metarl_cli.networks.memory import Memory
 from metarl_cli.networks.mlp import initialised_linear
 
 Cache = dict[str, Tensor]
+ROOM = 16  # steps by which the cache grows
 
 
 class Block(nn.Module):
@@ -65,8 +67,12 @@ class Transformer(Memory):
         self.register_buffer("slopes", 2.0 ** -(8.0 * torch.arange(1, heads + 1) / heads))
 
     def initial_state(self, num: int) -> Cache:
-        """An empty cache: keys and values `[num, layers, context, width]`, how many are filled."""
-        shape = (num, len(self.blocks), self.context, self.out_dim)
+        """An empty cache: how many steps are `filled`, `[num]`, keys and values of each of them.
+
+        These are `[num, layers, room, width]`, the newest last; room grows by `ROOM` up to
+        `context`, so that short trials neither copy nor look at what is empty.
+        """
+        shape = (num, len(self.blocks), min(ROOM, self.context), self.out_dim)
         zeros = self.embed.weight.new_zeros(shape)
         return {
             "keys": zeros,
@@ -74,21 +80,32 @@ class Transformer(Memory):
             "filled": torch.zeros(num, dtype=torch.int64, device=zeros.device),
         }
 
+    def step(self, x: Tensor, state: State, active: Tensor) -> tuple[Tensor, State]:
+        """Take in one input of each trial, see `Memory.step`; make room for it first."""
+        return super().step(x, self._with_room(state), active)
+
+    def _with_room(self, state: Cache) -> Cache:
+        room = state["keys"].shape[2]
+        if room == self.context or int(state["filled"].max()) < room:
+            return state
+        more = min(ROOM, self.context - room)
+        wider = {key: functional.pad(state[key], (0, 0, more, 0)) for key in ("keys", "values")}
+        return state | wider
+
     def _step(self, x: Tensor, state: Cache) -> tuple[Tensor, Cache]:
+        room = state["keys"].shape[2]
         filled = (state["filled"] + 1).clamp(max=self.context)
-        age = torch.arange(self.context - 1, -1, -1, device=x.device)  # the newest comes last
-        bias = -self.slopes[:, None] * age  # [heads, context]
+        age = torch.arange(room - 1, -1, -1, device=x.device)  # the newest comes last
+        bias = -self.slopes[:, None] * age  # [heads, room]
         bias = bias.masked_fill((age >= filled[:, None])[:, None], -torch.inf)[:, :, None]
+        keys, values = (_moved_on(state[key]) for key in ("keys", "values"))
         x = self.embed(x).unsqueeze(1)
-        keys, values = [], []
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             query, key, value = block.qkv(x)
-            keys.append(torch.cat([state["keys"][:, index, 1:], key], 1))
-            values.append(torch.cat([state["values"][:, index, 1:], value], 1))
-            x = block.attend(x, query, keys[-1], values[-1], bias)
-        cache = {"keys": torch.stack(keys, 1), "values": torch.stack(values, 1), "filled": filled}
-        return self.norm(x[:, 0]), cache
+            keys[:, index, -1], values[:, index, -1] = key[:, 0], value[:, 0]
+            x = block.attend(x, query, keys[:, index], values[:, index], bias)
+        return self.norm(x[:, 0]), {"keys": keys, "values": values, "filled": filled}
 
     def _sequence(self, x: Tensor) -> Tensor:
         time = torch.arange(len(x), device=x.device)
@@ -100,3 +117,13 @@ class Transformer(Memory):
             assert isinstance(block, Block)
             x = block.attend(x, *block.qkv(x), bias)
         return self.norm(x).transpose(0, 1)
+
+
+def _moved_on(cache: Tensor) -> Tensor:
+    """Copy `[num, layers, room, width]` without the oldest step; the place of the newest is free.
+
+    A copy, as a memory is a value: an agent may go on from it twice.
+    """
+    after = torch.empty_like(cache)
+    after[:, :, :-1] = cache[:, :, 1:]
+    return after

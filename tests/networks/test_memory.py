@@ -63,6 +63,21 @@ def test_features_depend_on_the_past_and_not_on_the_future(name):
     assert ((after[5:8] - before[5:8]).abs().amax((1, 2)) > 1e-6).all()
 
 
+def test_transformer_makes_room_for_steps_when_they_come():
+    torch.manual_seed(0)
+    memory = Transformer(width=8, heads=2, layers=2, context=40, in_dim=F).double()
+    x, active = torch.randn(50, B, F, dtype=torch.float64), torch.ones(50, B)
+    active[5:20, 1] = 0
+    state, features, rooms = memory.initial_state(B), [], []
+    for inputs, mask in zip(x, active, strict=True):
+        out, state = memory.step(inputs, state, mask)
+        features.append(out)
+        rooms.append(state["keys"].shape[2])
+    seen = active.bool()
+    assert_close(torch.stack(features)[seen], memory.sequence(x, active)[seen])
+    assert rooms == [16] * 16 + [32] * 16 + [40] * 18
+
+
 def test_transformer_forgets_what_lies_beyond_its_context():
     memory = Transformer(width=8, heads=2, layers=1, context=4, in_dim=F).double()
     x, active = torch.randn(T, B, F, dtype=torch.float64), torch.ones(T, B)

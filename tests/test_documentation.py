@@ -13,14 +13,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from metarl_cli.cli import (
-    COMMANDS,
-    RESUME,
-    Command,
-    main,
-    rewrite_run_settings,
-    split_off_run_settings,
-)
+from metarl_cli.cli import main, rewrite_run_settings, split_off_run_settings
+from metarl_cli.command_list import COMMANDS, RESUME, Command
 from metarl_cli.commands.parts.frozen import settings_of
 from metarl_cli.config.check import check
 from metarl_cli.config.compose import compose

@@ -133,6 +133,13 @@ class FilmConfig:
 
 
 @dataclass
+class CurvesConfig:
+    """Root of `metarl curves`."""
+
+    runs: list[str]
+
+
+@dataclass
 class BenchConfig:
     """Root of `metarl bench`."""
 

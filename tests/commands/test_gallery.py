@@ -2,7 +2,7 @@ import numpy as np
 from matplotlib.image import imread
 from omegaconf import OmegaConf
 
-from metarl_cli.commands import gallery
+from metarl_cli.commands.pictures import gallery
 
 
 def test_one_picture_per_family(tmp_path, monkeypatch, capsys):

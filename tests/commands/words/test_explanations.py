@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from metarl_cli.cli import COMMANDS, RESUME, TUNE_REPORT
+from metarl_cli.command_list import COMMANDS, RESUME, TUNE_REPORT
 from metarl_cli.commands.words.explanations import explain_settings, joined
 from metarl_cli.config.compose import files_of, options_of
 from metarl_cli.config.schema import TrainConfig

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig
 
+from metarl_cli.commands.parts.env_facts import task_in_words
 from metarl_cli.config.compose import compose, options_of
 from metarl_cli.config.make import make_family
 from metarl_cli.core.errors import writing_into
@@ -17,7 +16,6 @@ from metarl_cli.reports.gallery import Picture, gallery_figure
 
 COLUMNS = 4  # pictures per row: so many tasks of each environment,
 LARGE_FAMILY = 4  # or one task only, in families with more environments than this
-MOST_NUMBERS = 2  # task parameters that fit in a caption
 
 
 def run(cfg: DictConfig) -> int:
@@ -51,10 +49,3 @@ def _pictures(name: str, num: int) -> list[Picture]:
     pictures = [Picture(batch.draw(row), f"{name}\n{task}") for row, task in enumerate(tasks)]
     batch.close()
     return pictures
-
-
-def task_in_words(names: Sequence[str], task: np.ndarray) -> str:
-    """Name the parameters of a task `[D]` if they are few."""
-    if len(names) > MOST_NUMBERS:
-        return f"{len(names)} task parameters"
-    return ", ".join(f"{name} {value:.2g}" for name, value in zip(names, task, strict=True))

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from metarl_cli.commands.gallery import task_in_words as parameters_in_words
-from metarl_cli.commands.parts.assemble import Parts
+from metarl_cli.commands.parts.filming import play
 from metarl_cli.commands.parts.frozen import load_agent, settings_of
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.loggers.console import LastingConsole
 from metarl_cli.reports.strip import StripRow, strip_figure
 from metarl_cli.runtime.evaluation import task_in_words
-from metarl_cli.runtime.film import DrawnSimulation, FilmedEpisode, film_trial, write_film
+from metarl_cli.runtime.film import FilmedEpisode, write_film
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.runs import new_folder
 
@@ -37,34 +36,6 @@ def run(cfg: DictConfig) -> int:
     console.print(f"{title}. Return by episode: {returns}.", soft_wrap=True)
     console.print(f"film.gif and strip.png in {to}", style="dim", soft_wrap=True)
     return 0
-
-
-def require_drawn(parts: Parts) -> None:
-    """Raise UserError unless the environment shows itself."""
-    simulation = parts.family.simulate(1, device=parts.device, threads=1)
-    simulation.close()
-    if not isinstance(simulation, DrawnSimulation):
-        raise UserError("film: this environment draws no pictures")
-
-
-def play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
-    """Film a trial in a test task; return it with the task in words."""
-    require_drawn(parts)
-    simulation = parts.family.simulate(
-        parts.test_envs_per_task, device=parts.device, threads=parts.threads
-    )
-    assert isinstance(simulation, DrawnSimulation)
-    episodes = film_trial(
-        parts.algorithm,
-        simulation,
-        parts.split,
-        task=task,
-        episodes=parts.adaptations,
-        seed=parts.test_seed,
-    )
-    simulation.close()
-    params = parts.split.fixed("test").params[task].numpy()
-    return episodes, parameters_in_words(parts.family.task_names, params)
 
 
 def _write(

@@ -1,0 +1,115 @@
+"""The words that may follow `metarl`, and where each leads; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metarl_cli.config import schema
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word of the command line; with a schema it is configured by Hydra."""
+
+    target: str  # module:function
+    summary: str
+    config: str = ""
+    schema: type | None = None
+    changes_run: bool = False  # other keys than its own are settings of an earlier run
+    starts_runs: bool = False  # other keys than its own are settings of the runs that it starts
+    words: str = ""  # without a schema: what TAB offers
+
+
+COMMANDS = {
+    "train": Command(
+        "metarl_cli.commands.train:run",
+        "meta-train, then meta-test   env=nav2d algo=rl2 | resume=latest",
+        "train",
+        schema.TrainConfig,
+    ),
+    "eval": Command(
+        "metarl_cli.commands.evaluate:run",
+        "meta-test a checkpoint       checkpoint=latest threads=1",
+        "eval",
+        schema.EvalConfig,
+        changes_run=True,
+    ),
+    "film": Command(
+        "metarl_cli.commands.pictures.film:run",
+        "pictures of a trial          checkpoint=latest task=0",
+        "film",
+        schema.FilmConfig,
+        changes_run=True,
+    ),
+    "curves": Command(
+        "metarl_cli.commands.pictures.curves:run",
+        "how runs learn and adapt     runs=[RUN,RUN]",
+        "curves",
+        schema.CurvesConfig,
+    ),
+    "bench": Command(
+        "metarl_cli.commands.bench:run",
+        "measure steps per second     env=cheetah_vel algo=maml",
+        "bench",
+        schema.BenchConfig,
+    ),
+    "list": Command(
+        "metarl_cli.commands.listing:main",
+        "show what there is           envs | algos | runs | algo=NAME",
+        words="envs algos networks experiments budgets loggers runs "
+        "env= algo= network= experiment= budget= logger=",
+    ),
+    "report": Command(
+        "metarl_cli.commands.report:run",
+        "several runs in one picture  runs=[RUN,RUN]",
+        "report",
+        schema.ReportConfig,
+    ),
+    "gallery": Command(
+        "metarl_cli.commands.pictures.gallery:run",
+        "pictures of environments     to=outputs/gallery",
+        "gallery",
+        schema.GalleryConfig,
+    ),
+    "sync": Command(
+        "metarl_cli.commands.sync:run",
+        "upload runs to W&B           runs=[RUN,RUN] rebuild=false",
+        "sync",
+        schema.SyncConfig,
+    ),
+    "tune": Command(
+        "metarl_cli.commands.tune:run",
+        "search for good settings     KEY=RANGE to=FOLDER | tune report",
+        "tune",
+        schema.TuneConfig,
+        starts_runs=True,
+    ),
+    "publish": Command(
+        "metarl_cli.commands.publish:run",
+        "small copy of a run          checkpoint=latest to=FOLDER",
+        "publish",
+        schema.PublishConfig,
+    ),
+    "doctor": Command(
+        "metarl_cli.commands.doctor:main",
+        "what works on this machine, and what is missing",
+    ),
+    "completion": Command(
+        "metarl_cli.commands.completion:main",
+        "TAB completes words          install | uninstall",
+        words="install uninstall show",
+    ),
+}
+RESUME = Command(
+    "metarl_cli.commands.train:resume",
+    "continue a run",
+    "resume",
+    schema.ResumeConfig,
+    changes_run=True,
+)
+TUNE_REPORT = Command(
+    "metarl_cli.commands.tune:report",
+    "what a search has found",
+    "tune_report",
+    schema.TuneReportConfig,
+)

@@ -17,7 +17,7 @@ from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, require_continuable, take_up
 from metarl_cli.commands.parts.filming import require_drawn
 from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
-from metarl_cli.commands.parts.outcome import show_outcome
+from metarl_cli.commands.parts.outcome import film_into, show_outcome
 from metarl_cli.commands.parts.processes import shared_folder, signal_of_any
 from metarl_cli.commands.parts.results import print_results
 from metarl_cli.commands.parts.run_curves import curves_on_request
@@ -32,10 +32,11 @@ from metarl_cli.config.naming import in_sweep, setting_of, swept_of
 from metarl_cli.core.distributed import alone, num_processes, rank, together, wait_for_all
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
-from metarl_cli.core.protocols import HELD_OUT, TEST
+from metarl_cli.core.protocols import HELD_OUT, TEST, VALIDATION
 from metarl_cli.core.words import setting
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
+from metarl_cli.runtime.evaluator import MetaTest
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.run_record import Identity, RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts
@@ -75,7 +76,7 @@ def _run(cfg: DictConfig) -> int:
     parts = assemble(cfg)
     parts.require_trainable()
     parts.require_room()
-    if cfg.film:
+    if cfg.film or cfg.film_evals:
         require_drawn(parts)
     if rank() == 0:
         with writing_into(run.folder.path):
@@ -220,10 +221,18 @@ def _conclude(run: Run, trainer: Trainer, loggers: LoggersOfRun, status: str) ->
 
 def _trainer(run: Run, parts: Parts, loggers: LoggersOfRun) -> Trainer:
     budget, record = Budget(**run.cfg.budget), loggers.record
+    sampler = parts.training_sampler()
+
+    def validate() -> MetaTest:
+        result = parts.test("validation", most_episodes=VALIDATION_EPISODES, probe=False)
+        if run.cfg.get("film_evals"):
+            film_into(loggers.all, parts, run.known.title, sampler.env_steps, VALIDATION)
+        return result
+
     return Trainer(
         algorithm=parts.algorithm,
-        sampler=parts.training_sampler(),
-        validate=lambda: parts.test("validation", most_episodes=VALIDATION_EPISODES, probe=False),
+        sampler=sampler,
+        validate=validate,
         logger=loggers.all,
         record_position=record.position,
         store=run.folder.store(budget.keep_checkpoints),

@@ -31,7 +31,17 @@ FOLDER = "hydra.sweep.dir="
 GROUPS = ("experiment", "env", "algo")  # whose options stand in the name
 MOST_CHARACTERS = 80
 IN_EVERY_NAME = ("env", "algo", "experiment", "seed")
-WITHOUT_EFFECT = ("logger", "threads", "device", "plugins", "name", "tags", "film", "hydra")
+WITHOUT_EFFECT = (
+    "logger",
+    "threads",
+    "device",
+    "plugins",
+    "name",
+    "tags",
+    "film",
+    "film_evals",
+    "hydra",
+)
 
 
 def with_sweep_folder(config_name: str, arguments: Sequence[str]) -> list[str]:

@@ -98,6 +98,7 @@ class TrainConfig:
     name: str | None = None
     tags: list[str] | None = None
     film: bool = False
+    film_evals: bool = False
 
 
 @dataclass
@@ -130,6 +131,7 @@ class FilmConfig:
     overrides: dict[str, Any]
     task: int = at_least(0)
     frames: int = at_least(2)
+    columns: int = at_least(1)
 
 
 @dataclass

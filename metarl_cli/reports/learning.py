@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 
 from metarl_cli.core.protocols import VALIDATION
 from metarl_cli.loggers.jsonl import Row
-from metarl_cli.reports.palette import color_of, in_words
+from metarl_cli.reports.adaptations import in_words
+from metarl_cli.reports.palette import color_of
 from metarl_cli.reports.thin import thin
 from metarl_cli.runtime.evaluation import EpisodeRow, Interval
 

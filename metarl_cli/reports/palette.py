@@ -1,4 +1,4 @@
-"""One colour and one name for each number of adaptations, in all panels of a figure."""
+"""One colour for each number of adaptations, in all panels of a figure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,3 @@ def color_of(adaptations: int, most: int) -> Colour:
     share = (adaptations - 1) / max(most - 1, 1)
     red, green, blue, alpha = colormaps["plasma"](_FIRST + (_LAST - _FIRST) * min(share, 1.0))
     return red, green, blue, alpha
-
-
-def in_words(adaptations: int, most: int) -> str:
-    """Return `before adaptation`, `after 1 adaptation`, and so on, or that there is no second."""
-    if most == 0:
-        return "the one episode of a trial"
-    if adaptations == 0:
-        return "before adaptation"
-    return f"after {adaptations} adaptation{'s' * (adaptations > 1)}"

@@ -47,7 +47,9 @@ def task_in_words(names: Sequence[str], task: np.ndarray) -> str:
     """Name the parameters of a task `[D]` if they are few."""
     if len(names) > _MOST_NUMBERS:
         return f"{len(names)} task parameters"
-    return ", ".join(f"{name} {value:.2g}" for name, value in zip(names, task, strict=True))
+    return ", ".join(
+        f"{name} {round(value, 3) + 0.0:.2g}" for name, value in zip(names, task, strict=True)
+    )
 
 
 def _space(space: Space[Any]) -> str:

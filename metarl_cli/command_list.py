@@ -38,11 +38,17 @@ COMMANDS = {
         changes_run=True,
     ),
     "film": Command(
-        "metarl_cli.commands.film:run",
+        "metarl_cli.commands.pictures.film:run",
         "pictures of a trial          checkpoint=latest task=0",
         "film",
         schema.FilmConfig,
         changes_run=True,
+    ),
+    "curves": Command(
+        "metarl_cli.commands.pictures.curves:run",
+        "how runs learn and adapt     runs=[RUN,RUN]",
+        "curves",
+        schema.CurvesConfig,
     ),
     "bench": Command(
         "metarl_cli.commands.bench.command:run",
@@ -71,7 +77,7 @@ COMMANDS = {
         places=("first", "second"),
     ),
     "gallery": Command(
-        "metarl_cli.commands.gallery:run",
+        "metarl_cli.commands.pictures.gallery:run",
         "pictures of environments     to=outputs/gallery",
         "gallery",
         schema.GalleryConfig,

@@ -12,10 +12,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metarl_cli.commands.parts.frozen import load_config
+from metarl_cli.commands.parts.run_curves import draw_curves
 from metarl_cli.core.errors import UserError, writing_into
 from metarl_cli.core.files import read_regular, write_atomically, write_json
 from metarl_cli.loggers.console import LastingConsole
-from metarl_cli.reports.figures import run_figure
 from metarl_cli.reports.tables import reference_table
 from metarl_cli.reports.thin import thin
 from metarl_cli.runtime.checkpoint import CheckpointStore
@@ -66,7 +66,7 @@ def _copy(run: RunRecord, target: Path) -> None:
         CheckpointStore(copy.checkpoints).save(
             state, env_steps=manifest.env_steps, iteration=manifest.iteration, score=manifest.score
         )
-        run_figure(rows, evaluation, target / "curves.png")
+        draw_curves(RunRecord(target))
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ A composition root: what a run is made of is put together here, and what happens
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from metarl_cli.commands.parts.assemble import Parts, assemble
 from metarl_cli.commands.parts.continuing import FINISHED, is_finished, require_continuable, take_up
-from metarl_cli.commands.parts.filming import play, require_drawn
+from metarl_cli.commands.parts.filming import require_drawn
 from metarl_cli.commands.parts.frozen import load_best, load_config, restore, settings_of
+from metarl_cli.commands.parts.outcome import film_into, show_outcome
 from metarl_cli.commands.parts.processes import shared_folder, signal_of_any
 from metarl_cli.commands.parts.results import print_results
+from metarl_cli.commands.parts.run_curves import curves_on_request
 from metarl_cli.commands.parts.run_loggers import (
     LoggersOfRun,
     RunObjects,
@@ -29,13 +32,12 @@ from metarl_cli.config.naming import in_sweep, setting_of, swept_of
 from metarl_cli.core.distributed import alone, num_processes, rank, together, wait_for_all
 from metarl_cli.core.errors import RunError, UserError, writing_into
 from metarl_cli.core.files import write_atomically
-from metarl_cli.core.protocols import HELD_OUT, TEST, Table
-from metarl_cli.core.words import one_line, setting
+from metarl_cli.core.protocols import HELD_OUT, TEST, VALIDATION
+from metarl_cli.core.words import setting
 from metarl_cli.functional.native import kernels
-from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.notices import tell
 from metarl_cli.runtime.evaluation import Evaluation, tasks_in_words
-from metarl_cli.runtime.film import frames_of, write_film
+from metarl_cli.runtime.evaluator import MetaTest
 from metarl_cli.runtime.find_runs import find_checkpoint
 from metarl_cli.runtime.run_record import Identity, RunRecord
 from metarl_cli.runtime.runs import RunFolder, environment_facts
@@ -75,7 +77,7 @@ def _run(cfg: DictConfig) -> int:
     parts = assemble(cfg)
     parts.require_trainable()
     parts.require_room()
-    if cfg.film:
+    if cfg.film or cfg.film_evals:
         require_drawn(parts)
     if rank() == 0:
         with writing_into(run.folder.path):
@@ -148,7 +150,8 @@ def _carry_out(run: Run, parts: Parts) -> int:
     try:
         with Interruption(signal_of_any if num_processes() > 1 else None) as interruption:
             _continue_from(run, trainer, parts, loggers)
-            trainer.run(interruption)
+            with curves_on_request(run.folder.path) if first else contextlib.nullcontext():
+                trainer.run(interruption)
             if first:
                 interruption.agree = None  # the others are done
                 with alone(), interruption.interruptible():
@@ -201,7 +204,7 @@ def _note_beginning(run: Run, parts: Parts, loggers: LoggersOfRun) -> None:
         environment = {"resumed": environment}  # what the run began with stays on record
     ids = {_id_fact(key): run_id for key, run_id in loggers.run_ids.items()}
     facts = run.known.names | environment | _bits_depend_on(parts) | ids
-    run.folder.update_meta(status="running", **facts)
+    run.folder.update_meta(status="running", pid=os.getpid(), **facts)
 
 
 def _conclude(run: Run, trainer: Trainer, loggers: LoggersOfRun, status: str) -> None:
@@ -218,10 +221,18 @@ def _conclude(run: Run, trainer: Trainer, loggers: LoggersOfRun, status: str) ->
 
 def _trainer(run: Run, parts: Parts, loggers: LoggersOfRun) -> Trainer:
     budget, record = Budget(**run.cfg.budget), loggers.record
+    sampler = parts.training_sampler()
+
+    def validate() -> MetaTest:
+        result = parts.test("validation", most_episodes=VALIDATION_EPISODES, probe=False)
+        if run.cfg.get("film_evals"):
+            film_into(loggers.all, parts, run.known.title, sampler.env_steps, VALIDATION)
+        return result
+
     return Trainer(
         algorithm=parts.algorithm,
-        sampler=parts.training_sampler(),
-        validate=lambda: parts.test("validation", most_episodes=VALIDATION_EPISODES, probe=False),
+        sampler=sampler,
+        validate=validate,
         logger=loggers.all,
         record_position=record.position,
         store=run.folder.store(budget.keep_checkpoints),
@@ -276,20 +287,12 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun)
     held_out = {HELD_OUT: float(not split.same_tasks)}
     logger.log(result.metrics(TEST) | held_out, trainer.sampler.env_steps)
     logger.artifact(trainer.store.folder / used.file, "model", ["best"])
-    _show(run, parts, evaluation.table(), logger, trainer.sampler.env_steps)
+    show_outcome(
+        RunRecord(run.folder.path),
+        parts,
+        evaluation.table(),
+        logger,
+        trainer.sampler.env_steps,
+        film=bool(run.cfg.get("film")),
+    )
     return evaluation
-
-
-def _show(run: Run, parts: Parts, table: Table, logger: Fanout, steps: int) -> None:
-    """Hand on what is no number: the adaptation curve, a film if one was asked for, pictures."""
-    files = run.folder.files
-    logger.table(f"{TEST}/adaptation", table, steps)
-    if run.cfg.get("film"):
-        try:
-            episodes, _ = play(parts, 0)
-            write_film(files.film, episodes)
-            logger.video(TEST, frames_of(episodes), steps)
-        except (UserError, RuntimeError, OSError) as error:  # no graphics here, a full disk
-            logger.notice(f"no film: {one_line(error)}")
-    if files.curves.is_file():
-        logger.image("curves", files.curves, steps)

@@ -40,6 +40,7 @@ WITHOUT_EFFECT = (
     "name",
     "tags",
     "film",
+    "film_evals",
     "hydra",
 )
 

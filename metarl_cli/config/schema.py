@@ -99,6 +99,7 @@ class TrainConfig:
     tags: list[str] | None = None
     film: bool = False
     native: bool = True
+    film_evals: bool = False
 
 
 @dataclass
@@ -131,6 +132,14 @@ class FilmConfig:
     overrides: dict[str, Any]
     task: int = at_least(0)
     frames: int = at_least(2)
+    columns: int = at_least(1)
+
+
+@dataclass
+class CurvesConfig:
+    """Root of `metarl curves`."""
+
+    runs: list[str]
 
 
 @dataclass

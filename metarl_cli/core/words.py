@@ -37,14 +37,21 @@ def setting(key: str, value: object) -> str:
 
     Folders may be called anything: `my run (2)`, `lr=1,seed=[0]`, `it's ~#$`.
     """
+    text = quoted_for_hydra(value)
+    typed = f"{key}={text}"
+    return typed if text == str(value) else shlex.quote(typed)
+
+
+def quoted_for_hydra(value: object) -> str:
+    """Return what Hydra reads as the text of a value: itself, or in quotes."""
     text = str(value)
     if PLAIN_PATH.fullmatch(text) and text.lower() not in NOT_TEXT:
-        return f"{key}={text}"
+        return text
     # Hydra: backslashes count only before a quote; OmegaConf: and before what it interpolates.
     quoted = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
     quoted = re.sub(r'(\\*)"', r'\1\1\\"', quoted)
     quoted = re.sub(r"(\\+)$", r"\1\1", quoted)
-    return shlex.quote(f'{key}="{quoted}"')
+    return f'"{quoted}"'
 
 
 def one_line(error: BaseException) -> str:

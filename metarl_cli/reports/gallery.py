@@ -24,11 +24,15 @@ class Picture:
     caption: str
 
 
-def gallery_figure(pictures: Sequence[Picture], path: Path, *, columns: int) -> None:
-    """Draw pictures row by row."""
+def gallery_figure(
+    pictures: Sequence[Picture], path: Path, *, columns: int, title: str | None = None
+) -> None:
+    """Draw pictures row by row, under a title that says what their colours mean."""
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(_WIDTH_IN * columns, _HEIGHT_IN * rows), layout="constrained")
     FigureCanvasAgg(figure)
+    if title is not None:
+        figure.suptitle(title, fontsize=9)
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in places:
         axes.set_axis_off()

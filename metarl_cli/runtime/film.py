@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -13,14 +13,17 @@ from torch import Tensor
 from metarl_cli.core import tree
 from metarl_cli.core.protocols import Agent, Simulation
 from metarl_cli.core.types import Observation, StepResult
-from metarl_cli.loggers.gif import write_gif
 from metarl_cli.rollouts.sampler import Sampler
 from metarl_cli.rollouts.tasks import TaskSplit
 from metarl_cli.runtime.evaluator import online_episodes
 
-EPISODE_PLAYING_TIME_MS = 4000
-MOST_EPISODES = 6  # of a trial: adaptation may take a hundred
 MOST_FRAMES = 100  # of an episode, and its start and end: a MuJoCo scene may take 0.1 s
+COLUMNS = 3  # episodes of a trial that are filmed unless somebody wants more
+_NOT_SHOWN = ("reward", "unstable")  # beginnings of info: the return is shown in any case
+_RECENT = 10  # steps over which what happens is averaged: a run is no smooth motion
+
+
+FixedTasks = Literal["validation", "test"]
 
 
 @runtime_checkable
@@ -32,12 +35,26 @@ class DrawnSimulation(Simulation, Protocol):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What is to be seen and known at a step of an episode."""
+
+    frame: np.ndarray  # uint8 [height, width, 3]
+    total_reward: float  # so far
+    info: dict[str, float]  # what the environment reports beside rewards: mean of the last steps
+
+
+@dataclass(frozen=True)
 class FilmedEpisode:
     """One episode of one environment."""
 
     index: int  # in its trial, 0..K
-    frames: dict[int, np.ndarray]  # uint8 [height, width, 3], by the number of steps taken
+    moments: dict[int, Moment]  # by the number of steps taken
     total_reward: float
+
+    @property
+    def frames(self) -> dict[int, np.ndarray]:
+        """The pictures, uint8 `[height, width, 3]`, by the number of steps taken."""
+        return {step: moment.frame for step, moment in self.moments.items()}
 
 
 class FilmedSimulation:
@@ -47,20 +64,34 @@ class FilmedSimulation:
         simulation: what is filmed.
         episodes: indices of the episodes that are drawn.
         every: so many steps; the start and the end of an episode are drawn in any case.
+        on_step: called after each step of any episode.
     """
 
-    def __init__(self, simulation: DrawnSimulation, *, episodes: Sequence[int], every: int) -> None:
+    def __init__(
+        self,
+        simulation: DrawnSimulation,
+        *,
+        episodes: Sequence[int],
+        every: int,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> None:
         self.num_envs, self.device = simulation.num_envs, simulation.device
         self.spec, self.info_keys = simulation.spec, simulation.info_keys
-        self.frames: dict[int, dict[int, np.ndarray]] = {k: {} for k in episodes}  # by step
-        self._simulation, self._every = simulation, every
+        self.moments: dict[int, dict[int, Moment]] = {k: {} for k in episodes}  # by step
+        self._simulation, self._every, self._on_step = simulation, every, on_step
+        shown = [key for key in simulation.info_keys if not key.startswith(_NOT_SHOWN)]
+        self._recent: dict[str, deque[float]] = {key: deque(maxlen=_RECENT) for key in shown}
+        self._total_reward = 0.0
         self._episode, self._step, self._filming = -1, 0, False
 
     def reset(self, task: Tensor, *, seed: int) -> Observation:
         """Begin an episode in every row."""
         obs = self._simulation.reset(task, seed=seed)
         self._episode, self._step = self._episode + 1, 0
-        self._filming = self._episode in self.frames
+        self._filming = self._episode in self.moments
+        self._total_reward = 0.0
+        for values in self._recent.values():
+            values.clear()
         if self._filming:
             self._draw()
         return obs
@@ -68,8 +99,12 @@ class FilmedSimulation:
     def step(self, action: Tensor) -> StepResult:
         """Advance every row that has not ended its episode."""
         result = self._simulation.step(action)
+        self._on_step()
         if self._filming:
             self._step += 1
+            self._total_reward += float(result.reward[0])
+            for key, values in self._recent.items():
+                values.append(float(result.info[key][0]))
             self._filming = not bool(result.terminated[0] | result.truncated[0])
             if not self._filming or self._step % self._every == 0:
                 self._draw()
@@ -80,7 +115,9 @@ class FilmedSimulation:
         self._simulation.close()
 
     def _draw(self) -> None:
-        self.frames[self._episode][self._step] = self._simulation.draw(0)
+        info = {key: sum(x) / len(x) for key, x in self._recent.items() if x}
+        moment = Moment(self._simulation.draw(0), self._total_reward, info)
+        self.moments[self._episode][self._step] = moment
 
 
 def film_trial(
@@ -91,37 +128,40 @@ def film_trial(
     task: int,
     episodes: int,
     seed: int,
+    most: int = COLUMNS,
+    kind: FixedTasks = "test",
+    on_step: Callable[[], None] = lambda: None,
 ) -> list[FilmedEpisode]:
-    """Film online episodes of the meta-test in one test task, of many some, evenly spread.
+    """Film online episodes of the meta-test in one task: before and after 1, after K adaptations.
+
+    Of more episodes some between these.
 
     Args:
         agent: who acts and adapts.
         simulation: as many environments as the agent has per task in its meta-test; the first one
             is filmed.
-        split: knows the test tasks.
+        split: knows the tasks.
         task: index into them.
         episodes: K; all of k = 0..K are played.
         seed: of start states and actions.
+        most: episodes to film.
+        kind: which tasks `task` is one of.
+        on_step: called after each step of any episode.
     """
-    chosen = np.unique(np.linspace(0, episodes, MOST_EPISODES).round().astype(int)).tolist()
+    chosen = _chosen(episodes, most)
     every = -(-simulation.spec.horizon // MOST_FRAMES)
-    filmed = FilmedSimulation(simulation, episodes=chosen, every=every)
-    tasks = tree.index(split.fixed("test"), slice(task, task + 1))
+    filmed = FilmedSimulation(simulation, episodes=chosen, every=every, on_step=on_step)
+    tasks = tree.index(split.fixed(kind), slice(task, task + 1))
     sampler = Sampler(filmed, split, num_tasks=1, seed=seed)
     trial = online_episodes(agent, sampler, tasks, episodes=episodes, seed=seed)
     return [
-        FilmedEpisode(k, frames, float(trial[k].episode_return[0]))
-        for k, frames in filmed.frames.items()
+        FilmedEpisode(k, moments, float(trial[k].episode_return[0]))
+        for k, moments in filmed.moments.items()
     ]
 
 
-def frames_of(episodes: Sequence[FilmedEpisode]) -> np.ndarray:
-    """Return all pictures one after the other, uint8 `[T, height, width, 3]`."""
-    return np.stack([frame for episode in episodes for frame in episode.frames.values()])
-
-
-def write_film(path: Path, episodes: Sequence[FilmedEpisode]) -> None:
-    """Write all pictures as an animated GIF."""
-    frames = frames_of(episodes)
-    time_ms = EPISODE_PLAYING_TIME_MS * len(episodes)
-    write_gif(path, frames, most_frames=len(frames), playing_time_ms=time_ms)
+def _chosen(episodes: int, most: int) -> list[int]:
+    """Return at most so many of 0..K in order: K, 0, 1, and then evenly spread ones."""
+    first = [episodes, 0, 1][:most]
+    between = np.linspace(1, episodes, max(most - 1, 1)).round().astype(int).tolist()
+    return sorted({k for k in first + between * (most > len(first)) if 0 <= k <= episodes})

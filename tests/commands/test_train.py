@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from metarl_cli.cli import main
 from metarl_cli.core.protocols import HELD_OUT
+from metarl_cli.loggers.fanout import Fanout
 from metarl_cli.loggers.jsonl import read_rows
 from metarl_cli.runtime.run_record import RunRecord
 
@@ -240,7 +242,7 @@ def test_film_of_the_best_agent_is_kept_where_it_was_asked_for(run: Path, train:
     assert not (RUN / "film.gif").exists()
     assert train("film=true", "budget.env_steps=1", "hydra.run.dir=outputs/train/filmed") == 0
     film = Image.open("outputs/train/filmed/film.gif")
-    assert film.n_frames == 3 * (10 + 1)  # episodes, each with its start
+    assert film.n_frames == 10 + 1  # steps of three episodes side by side, with their start
 
 
 @pytest.mark.parametrize(
@@ -267,3 +269,18 @@ def test_resuming_with_wrong_settings_is_one_line_and_changes_nothing(
 def test_resuming_nothing_is_one_line(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", "resume=latest"]) == 2
     assert "train one first" in one_line(capsys)
+
+
+def test_films_at_each_evaluation_reach_the_loggers_and_change_no_result(
+    train: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(
+        Fanout, "video", lambda self, name, frames, step: films.append((name, frames.ndim, step))
+    )
+    assert train() == 0
+    plain = [{k: x for k, x in row.items() if not k.startswith("time/")} for row in rows()]
+    shutil.rmtree(RUN)
+    assert train("film_evals=true") == 0
+    assert films == [("eval", 4, 120), ("eval", 4, 240), ("eval", 4, 360)]
+    assert [{k: x for k, x in row.items() if not k.startswith("time/")} for row in rows()] == plain

@@ -27,6 +27,7 @@ ROOTS = {
     "train": schema.TrainConfig,
     "eval": schema.EvalConfig,
     "film": schema.FilmConfig,
+    "curves": schema.CurvesConfig,
     "resume": schema.ResumeConfig,
     "bench": schema.BenchConfig,
     "reproduce": schema.ReproduceConfig,

@@ -25,7 +25,7 @@ def env_facts(family: TaskFamily, tasks: Mapping[str, Any]) -> dict[str, str]:
     facts = {
         "observation": _space(family.observation_space),
         "action": _space(family.action_space),
-        "hidden task": _parameters(family.task_names, family.task_space),
+        "hidden task": hidden_task(family),
         "tasks": _task_sets(family, tasks),
         "horizon": f"{family.horizon} steps",
         "info": ", ".join(family.info_keys),
@@ -38,11 +38,18 @@ def env_facts(family: TaskFamily, tasks: Mapping[str, Any]) -> dict[str, str]:
     return facts | family.facts()
 
 
+def hidden_task(family: TaskFamily) -> str:
+    """Name the parameters of a task with their bounds."""
+    return _parameters(family.task_names, family.task_space)
+
+
 def task_in_words(names: Sequence[str], task: np.ndarray) -> str:
     """Name the parameters of a task `[D]` if they are few."""
     if len(names) > _MOST_NUMBERS:
         return f"{len(names)} task parameters"
-    return ", ".join(f"{name} {value:.2g}" for name, value in zip(names, task, strict=True))
+    return ", ".join(
+        f"{name} {round(value, 3) + 0.0:.2g}" for name, value in zip(names, task, strict=True)
+    )
 
 
 def _space(space: Space[Any]) -> str:

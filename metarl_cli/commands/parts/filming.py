@@ -1,11 +1,19 @@
-"""Films of what an agent does in a test task, for `metarl film` and `metarl train film=true`."""
+"""Filming an agent in one of its test tasks."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from metarl_cli.commands.parts.assemble import Parts
 from metarl_cli.commands.parts.env_facts import task_in_words
 from metarl_cli.core.errors import UserError
-from metarl_cli.runtime.film import DrawnSimulation, FilmedEpisode, film_trial
+from metarl_cli.runtime.film import (
+    COLUMNS,
+    DrawnSimulation,
+    FilmedEpisode,
+    FixedTasks,
+    film_trial,
+)
 
 
 def require_drawn(parts: Parts) -> None:
@@ -16,8 +24,23 @@ def require_drawn(parts: Parts) -> None:
         raise UserError("film: this environment draws no pictures")
 
 
-def play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
-    """Film a trial in a test task; return it with the task in words."""
+def play(
+    parts: Parts,
+    task: int,
+    *,
+    kind: FixedTasks = "test",
+    columns: int = COLUMNS,
+    on_step: Callable[[], None] = lambda: None,
+) -> tuple[list[FilmedEpisode], str]:
+    """Film a trial; return it with the task in words.
+
+    Args:
+        parts: of the agent.
+        task: index of the task.
+        kind: which tasks it is one of.
+        columns: most episodes to film.
+        on_step: called after each step of any episode, `steps_of` times at most.
+    """
     require_drawn(parts)
     simulation = parts.family.simulate(
         parts.test_envs_per_task, device=parts.device, threads=parts.threads
@@ -30,7 +53,15 @@ def play(parts: Parts, task: int) -> tuple[list[FilmedEpisode], str]:
         task=task,
         episodes=parts.adaptations,
         seed=parts.test_seed,
+        most=columns,
+        kind=kind,
+        on_step=on_step,
     )
     simulation.close()
-    params = parts.split.fixed("test").params[task].numpy()
+    params = parts.split.fixed(kind).params[task].numpy()
     return episodes, task_in_words(parts.family.task_names, params)
+
+
+def steps_of(parts: Parts) -> int:
+    """Return how many steps a trial has at most."""
+    return (parts.adaptations + 1) * parts.family.horizon

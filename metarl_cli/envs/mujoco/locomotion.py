@@ -12,7 +12,9 @@ from gymnasium.spaces import Box
 
 from metarl_cli.core.checks import require_choice, require_not_negative, require_positive
 from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
+from metarl_cli.envs.base.drawing import BLUE, GREEN
 from metarl_cli.envs.base.random_rows import RowRandom
+from metarl_cli.envs.mujoco.arrows import Arrow
 from metarl_cli.envs.mujoco.contact import ContactCost
 from metarl_cli.envs.mujoco.dynamics import NOMINAL, RandomDynamics
 from metarl_cli.envs.mujoco.health import Healthy
@@ -221,13 +223,25 @@ class LocomotionBatch(NumpyBatch[Locomotion]):
         return self.robots.observe()
 
     def draw(self, row: int = 0) -> np.ndarray:
-        """Return a picture of one row, uint8 `[height, width, 3]`; goals that are places show."""
+        """Return a picture of one row, uint8 `[height, width, 3]`.
+
+        The task is green, a place or an arrow as long as the wanted speed; the robot's own velocity
+        is a blue arrow beside the green one.
+        """
         if self._view is None:
             camera = SIDE if self.family.robot.planar else ABOVE
             self._view = SceneView(self.family.robot.model, camera)
         radius = self.family.objective.goal_radius
         goals = [] if radius is None else [(*self.tasks[row, :2], 0.0, radius)]
-        return self._view.picture(self.qpos[row], goals)
+        return self._view.picture(self.qpos[row], goals, self._arrows(row))
+
+    def _arrows(self, row: int) -> list[Arrow]:
+        goal = self.family.split(self.tasks)[0][row]
+        if (wanted := self.family.objective.wanted_velocity(goal)) is None:
+            return []
+        own = np.zeros(2)
+        own[: self.family.robot.axes] = self.qvel[row, : self.family.robot.axes]
+        return [Arrow(wanted, GREEN), Arrow(own, BLUE)]
 
     def close(self) -> None:
         """See `NumpyBatch`."""

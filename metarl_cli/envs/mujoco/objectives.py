@@ -41,6 +41,12 @@ class Objective(Protocol):
     def reward(self, motion: Motion, tasks: np.ndarray) -> tuple[np.ndarray, Report]:
         """Return the reward `[B]` of the motion in `tasks` `[B, D]`, and what goes to info."""
 
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return what an arrow in pictures shows of a task `[D]`: a velocity `[2]`, m/s, or None.
+
+        Where any speed will do, it is 1 m/s.
+        """
+
 
 class Velocity:
     """Run along x at a target speed: reward -|v - v*| or -(v - v*)^2 (Finn et al. 2017, 5.3).
@@ -72,6 +78,10 @@ class Velocity:
         error = motion.velocity[:, 0] - tasks[:, 0]
         return (-np.abs(error) if self._error == "absolute" else -(error**2)), {}
 
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return the target speed along x, `[2]` in m/s."""
+        return np.array([task[0], 0.0])
+
 
 class Direction:
     """Run forward (+1) or backward (-1) along x: reward d * v (Finn et al. 2017, 5.3)."""
@@ -90,6 +100,10 @@ class Direction:
         """Return the velocity in the wanted direction, `[B]` in m/s."""
         return motion.velocity[:, 0] * tasks[:, 0], {}
 
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return the direction as 1 m/s along x, `[2]`."""
+        return np.array([task[0], 0.0])
+
 
 class Forward:
     """Run forward, always: for robots whose task lies elsewhere, as in their dynamics (D = 0)."""
@@ -107,6 +121,10 @@ class Forward:
     def reward(self, motion: Motion, tasks: np.ndarray) -> tuple[np.ndarray, Report]:
         """Return the velocity along x, `[B]` in m/s."""
         return motion.velocity[:, 0].copy(), {}
+
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return None: it tells no task from another."""
+        return None
 
 
 class Heading:
@@ -137,6 +155,10 @@ class Heading:
         along = motion.velocity * tasks
         return self._weight * (along[:, 0] + along[:, 1]), {}
 
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return the heading as 1 m/s, `[2]`."""
+        return task
+
 
 class DiscGoal:
     """Get to a place in a disc around the start: reward -(|dx| + |dy|) (Rothfuss et al. 2019).
@@ -165,6 +187,10 @@ class DiscGoal:
     def reward(self, motion: Motion, tasks: np.ndarray) -> tuple[np.ndarray, Report]:
         """Return minus the distance to the goal along the axes, `[B]` in m."""
         return -_manhattan(motion.position - tasks), {}
+
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return None: the task is a place."""
+        return None
 
 
 class SemicircleGoal:
@@ -216,6 +242,10 @@ class SemicircleGoal:
         if self._dense:
             return dense, {"reward_sparse": sparse, "success": success}
         return sparse, {"reward_dense": dense, "success": success}
+
+    def wanted_velocity(self, task: np.ndarray) -> np.ndarray | None:
+        """Return None: the task is a place."""
+        return None
 
 
 def mean_reward_at_rest(objective: Objective, axes: int) -> float:

@@ -13,12 +13,16 @@ import mujoco
 import numpy as np
 
 from metarl_cli.envs.base.drawing import GREEN, GREY, LIGHT, ORANGE, WHITE, Canvas, Colour
+from metarl_cli.envs.mujoco.arrows import Arrow, draw_arrow
 from metarl_cli.envs.mujoco.opengl import OpenGLScene, opengl_backend
 
 HEIGHT, WIDTH = 240, 320  # pixels
 
 Place = tuple[float, float, float, float]  # of a goal: x, y, z, radius (m)
 
+_ARROW_M_PER_M_S = 0.6  # length of an arrow in the scene
+_ARROWS_TOP, _ARROWS_APART = 26.0, 17.0  # pixels, in side views
+_DOWN = np.array([1.0, -1.0])  # from up to pixels, which count from above
 _OUTLINE_PIXELS = 1.5
 _LEVEL = 20.0  # degrees: plain pictures from lower than this are side views
 _VISIBLE_GROUPS = 3  # MuJoCo shows geoms of groups 0, 1 and 2
@@ -72,11 +76,36 @@ class SceneView:
         if (backend := opengl_backend()) is not None:
             self._opengl = OpenGLScene(model, backend, (HEIGHT, WIDTH))
 
-    def picture(self, qpos: np.ndarray, goals: Sequence[Place] = ()) -> np.ndarray:
-        """Return the scene at coordinates `[Q]`, uint8 `[240, 320, 3]`; goals are green discs."""
+    def picture(
+        self, qpos: np.ndarray, goals: Sequence[Place] = (), arrows: Sequence[Arrow] = ()
+    ) -> np.ndarray:
+        """Return the scene at coordinates `[Q]`, uint8 `[240, 320, 3]`; goals are green discs.
+
+        Arrows begin at the first body, or above it where it is seen from the side.
+        """
         self._data.qpos[:] = qpos
         mujoco.mj_forward(self._model, self._data)
         focus, span = self._focus(goals)
+        picture = self._scene(goals, focus, span)
+        for place, arrow in enumerate(arrows):
+            begin = self._root(focus, span)
+            if abs(self._camera.elevation) < _LEVEL:
+                begin[1] = _ARROWS_TOP + _ARROWS_APART * place
+            shift = self._pixels(np.array([*arrow.velocity, 0.0]) * _ARROW_M_PER_M_S, span)
+            picture = draw_arrow(picture, begin, begin + shift, arrow.colour)
+        return picture
+
+    def _root(self, focus: np.ndarray, span: float) -> np.ndarray:
+        """Return where the first body is in the picture, `[2]` in pixels to the right and down."""
+        middle = np.array([0.5 * WIDTH, 0.5 * HEIGHT])
+        return middle + self._pixels(self._data.xpos[1] - focus, span)
+
+    def _pixels(self, offset: np.ndarray, span: float) -> np.ndarray:
+        """Return what an offset `[3]` in m is in the picture, `[2]`."""
+        return _DOWN * (self._camera.axes()[:2] @ offset) * WIDTH / span
+
+    def _scene(self, goals: Sequence[Place], focus: np.ndarray, span: float) -> np.ndarray:
+        """Return the picture of the model where it stands now."""
         if self._opengl is None:
             return _Drawing(self._camera, focus, span).of(self._model, self._data, goals)
         camera = mujoco.MjvCamera()

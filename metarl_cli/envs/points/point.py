@@ -20,6 +20,7 @@ from metarl_cli.envs.base.batch import NumpyBatch, NumpyFamily, Outcome
 from metarl_cli.envs.base.drawing import BLUE, GREEN, GREY, LIGHT, Canvas
 from metarl_cli.envs.points.semicircle_bayes import SemicircleGoals, on_circle, sparse_reward
 
+_TRAIL = (130, 160, 220)  # a pale blue
 _GRID = 256  # goals per axis over which PointNav's anchors are averaged
 _ANGLES = 20_000  # goals over which PointSemicircle's are
 
@@ -77,10 +78,13 @@ class MovingPointBatch(NumpyBatch[Point]):
     def __init__(self, family: Point, num_envs: int) -> None:
         super().__init__(family, num_envs)
         self.position = np.zeros((num_envs, 2))
+        self._trails: dict[int, list[np.ndarray]] = {}  # where rows were when they were drawn
 
     def initialize(self, rows: np.ndarray) -> None:
         """Put points at the origin."""
         self.position[rows] = 0.0
+        for row in self._trails.keys() & set(rows.tolist() if self._trails else ()):
+            del self._trails[row]
 
     def move(self, actions: np.ndarray, rows: np.ndarray | None) -> None:
         """Carry out actions `[B, 2]`."""
@@ -92,6 +96,14 @@ class MovingPointBatch(NumpyBatch[Point]):
     def observe(self) -> np.ndarray:
         """Return the places, `[B, 2]`."""
         return self.position.astype(np.float32)
+
+    def draw_point(self, canvas: Canvas, row: int, radius: float) -> None:
+        """Draw a point (blue) and its way from the origin through the places it was drawn at."""
+        trail = self._trails.setdefault(row, [np.zeros(2)])
+        trail.append(self.position[row].copy())
+        canvas.line(np.array(trail), _TRAIL, width=1.5)
+        x, y = self.position[row]
+        canvas.disc(x, y, radius, BLUE)
 
 
 class PointNav(MovingPoint):
@@ -161,11 +173,12 @@ class PointNavBatch(MovingPointBatch[PointNav]):
         )
 
     def draw(self, row: int = 0) -> np.ndarray:
-        """Return a picture of one row: the point (blue) and its goal (green)."""
+        """Return a picture of one row: the point and its way (blue), its goal (green)."""
         half = 1.3 * max(abs(self.family.low), abs(self.family.high))
         canvas = Canvas((-half, half), (-half, half))
-        for (x, y), colour in ((self.tasks[row], GREEN), (self.position[row], BLUE)):
-            canvas.disc(x, y, 0.05 * half, colour)
+        x, y = self.tasks[row]
+        canvas.disc(x, y, 0.05 * half, GREEN)
+        self.draw_point(canvas, row, 0.05 * half)
         return canvas.image()
 
 
@@ -272,8 +285,8 @@ class PointSemicircleBatch(MovingPointBatch[PointSemicircle]):
         canvas.disc(x, y, family.goal_radius, LIGHT)
         canvas.line(family.goals_at(np.linspace(0.0, np.pi, 100)), GREY, width=1)
         canvas.ring(x, y, family.goal_radius, GREEN)
-        for (x, y), colour in ((self._goals[row], GREEN), (self.position[row], BLUE)):
-            canvas.disc(x, y, 0.04 * side, colour)
+        canvas.disc(x, y, 0.04 * side, GREEN)
+        self.draw_point(canvas, row, 0.04 * side)
         return canvas.image()
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from metarl_cli.envs.base.drawing import GREEN
+from metarl_cli.envs.mujoco.arrows import Arrow
 from metarl_cli.envs.mujoco.opengl import opengl_backend
 from metarl_cli.envs.mujoco.view import ABOVE, HEIGHT, SIDE, WIDTH, SceneCamera, SceneView
 
@@ -127,3 +128,32 @@ print((first == second).all(), (first == other).all(), (first != bare).any(), gr
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["True"] * 4
     assert done.returncode == 0 and done.stderr == ""
+
+
+@pytest.mark.parametrize("velocity", [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)])
+def test_arrows_from_above_point_where_the_velocity_does(plain, velocity):
+    arrow = Arrow(np.array(velocity), GREEN)
+    rows, columns = np.nonzero(is_green(scene(MOVING_BALL, DOWN).picture(np.zeros(2), (), [arrow])))
+    away = np.array([columns.mean() - 159.5, 119.5 - rows.mean()])
+    assert away @ velocity > 20  # its middle, of 60 pixels
+    assert abs(away @ velocity[::-1]) < 2
+
+
+def test_arrows_are_as_long_as_the_speed_and_side_views_have_them_above_the_robot(plain):
+    view, lengths = scene(MOVING_BALL, SIDE), []
+    for speed in (0.5, 1.0, 2.0):
+        arrow = Arrow(np.array([speed, 0.0]), GREEN)
+        rows, columns = np.nonzero(is_green(view.picture(np.zeros(2), (), [arrow])))
+        assert rows.max() < 40
+        lengths.append(np.ptp(columns))
+    assert lengths == pytest.approx([0.5 * 48, 48, 2 * 48], abs=3)  # 0.6 m per m/s, 80 pixels per m
+
+
+def test_arrow_without_length_is_a_dot(plain):
+    picture = scene(MOVING_BALL, DOWN).picture(np.zeros(2), (), [Arrow(np.zeros(2), GREEN)])
+    rows, columns = np.nonzero(is_green(picture))
+    assert max(np.ptp(rows), np.ptp(columns)) < 8
+
+
+def is_green(picture):
+    return (picture == GREEN).all(-1)

@@ -161,3 +161,21 @@ def test_arguments_out_of_range_are_named(bad, message):
     with pytest.raises(ValueError) as error:
         point(**bad)
     assert message in str(error.value)
+
+
+def test_pictures_show_the_way_of_a_point_until_its_episode_ends():
+    env = point(num_envs=2)
+    env.reset(seed=0)
+    start = is_pale_blue(env.draw(0)).sum()
+    for action in ([1.0, 0.0], [0.0, 1.0]):
+        env.step(np.array([action, action]))
+        picture = env.draw(0)
+    assert is_pale_blue(picture).sum() > start + 20
+    assert is_pale_blue(env.draw(1)).sum() > 20  # straight from the origin, where it was not drawn
+    env.reset(seed=0, mask=np.array([True, False]))
+    assert is_pale_blue(env.draw(0)).sum() == start
+    assert is_pale_blue(env.draw(1)).sum() > 20
+
+
+def is_pale_blue(picture):
+    return (np.abs(picture.astype(int) - (130, 160, 220)) < 8).all(-1)

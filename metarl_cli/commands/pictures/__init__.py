@@ -1,0 +1,1 @@
+"""Commands that draw: curves of runs, films of agents, pictures of environments."""

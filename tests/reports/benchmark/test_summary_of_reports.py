@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from made_runs import evaluation
-from test_runs import run
+from test_runs_in_reports import run
 
 from metarl_cli.reports.benchmark.runs import Curve, panel
 from metarl_cli.reports.benchmark.summary import GRID, PanelSummary

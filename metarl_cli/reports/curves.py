@@ -89,7 +89,7 @@ def common_limits(several: Iterable[RunCurves]) -> Limits | None:
 
 def run_figure(curves: RunCurves, limits: Limits | None = None) -> Figure:
     """Draw meta-training beside meta-test, one axis of returns, one legend, exact anchors."""
-    figure = Figure(figsize=_SIZE_IN, layout="constrained")
+    figure = Figure(figsize=_SIZE_IN, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     most = max([most_adaptations(curves.rows), *(row.index for row in curves.tested)])
     learned = learning_range(curves.rows) is not None

@@ -16,9 +16,12 @@ from matplotlib.image import imread
 
 from metarl_cli.cli import main
 from metarl_cli.commands.parts import outcome
+from metarl_cli.commands.parts.run_curves import setting_of_tasks
+from metarl_cli.runtime.run_record import RunRecord
 
 Call = Callable[..., int]
 RUN = Path("outputs/train/run")
+REFERENCE = Path(__file__).resolve().parents[2] / "outputs/reference"
 
 
 def test_every_run_ends_with_its_curves(run: Path) -> None:
@@ -109,3 +112,11 @@ def test_wrong_requests_are_one_line(
     assert main(["curves", f"runs={runs}"]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_runs_of_one_environment_are_compared_whatever_version_made_them() -> None:
+    maml, old, other = (
+        setting_of_tasks(RunRecord(REFERENCE / name))
+        for name in ("cheetah_vel-maml", "cheetah_vel-oracle", "cheetah_vel_u03-maml")
+    )
+    assert maml == old != other

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+
 from metarl_cli.commands.parts.env_facts import hidden_task
 from metarl_cli.commands.parts.frozen import load_config
 from metarl_cli.commands.parts.request import served_by
@@ -72,10 +74,15 @@ def curves_on_request(folder: Path) -> AbstractContextManager[None]:
 
 
 def setting_of_tasks(run: RunRecord) -> str:
-    """Return a text that runs share whose returns mean the same: all settings of `env`."""
-    env = dict(_settings(run).get("env", {}))
-    env.pop("tasks", None)
-    return json.dumps(env, sort_keys=True, default=str)
+    """Return a text that runs share whose returns mean the same: all settings of `env` but `tasks`.
+
+    Under the names of this version, whatever version has made the run.
+    """
+    try:
+        env: Any = OmegaConf.to_container(load_config(run).env)
+    except UserError:
+        env = _settings(run).get("env", {})
+    return json.dumps({key: env[key] for key in env if key != "tasks"}, sort_keys=True, default=str)
 
 
 def _settings(run: RunRecord) -> dict[str, Any]:

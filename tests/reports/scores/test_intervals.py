@@ -55,7 +55,6 @@ def printed(scores):
         {"seed": 0.3, "task": 0.5, "noise": 1.0, "kinds": (normal, normal, heavy)},
         {"seed": 1.0, "task": 0.5, "noise": 0.5, "kinds": (heavy, normal, normal)},
     ],
-    ids=str,
 )
 def test_printed_interval_covers_in_93_to_97_of_100_cases(law):
     assert 0.93 <= coverage(printed, 0.0, **law) <= 0.97

@@ -36,6 +36,7 @@ TINY = [
     "meta_test.episodes=2",
     "logger=[jsonl]",
     "threads=1",
+    "curves=false",
 ]
 
 

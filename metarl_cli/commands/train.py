@@ -293,6 +293,7 @@ def _final_test(run: Run, parts: Parts, trainer: Trainer, loggers: LoggersOfRun)
         evaluation.table(),
         logger,
         trainer.sampler.env_steps,
-        film=bool(run.cfg.get("film")),
+        curves=run.cfg.get("curves", True),
+        film=run.cfg.get("film", False),
     )
     return evaluation

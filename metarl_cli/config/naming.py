@@ -41,6 +41,7 @@ WITHOUT_EFFECT = (
     "tags",
     "film",
     "film_evals",
+    "curves",
     "hydra",
 )
 

@@ -100,6 +100,7 @@ class TrainConfig:
     film: bool = False
     native: bool = True
     film_evals: bool = False
+    curves: bool = True
 
 
 @dataclass

@@ -35,7 +35,7 @@ def test_a_run_does_not_fail_because_of_its_picture(
         raise RuntimeError("no font\nat all")
 
     monkeypatch.setattr(outcome, "draw_curves", fail)
-    assert train("budget.env_steps=1", "logger=[console]") == 0
+    assert train("budget.env_steps=1", "logger=[console]", "curves=true") == 0
     assert "no curves: no font at all" in capsys.readouterr().err
     assert json.loads((RUN / "meta.json").read_text())["status"] == "finished"
 

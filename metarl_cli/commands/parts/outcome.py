@@ -16,7 +16,14 @@ from metarl_cli.runtime.run_record import RunRecord
 
 
 def show_outcome(
-    run: RunRecord, parts: Parts, adaptation: Table, logger: Fanout, steps: int, *, film: bool
+    run: RunRecord,
+    parts: Parts,
+    adaptation: Table,
+    logger: Fanout,
+    steps: int,
+    *,
+    curves: bool,
+    film: bool,
 ) -> None:
     """Hand on what is no number; what cannot be drawn is a notice and no failure of the run.
 
@@ -26,16 +33,22 @@ def show_outcome(
         adaptation: returns by number of adaptations.
         logger: of the run.
         steps: environment steps so far.
+        curves: whether to draw them.
         film: whether to film a trial in the first test task.
     """
     logger.table(f"{TEST}/adaptation", adaptation, steps)
+    if curves:
+        _draw(run, logger, steps)
+    if film:
+        film_into(logger, parts, run.identity.title, steps, TEST, to=run.files.film)
+
+
+def _draw(run: RunRecord, logger: Fanout, steps: int) -> None:
     try:
         draw_curves(run)
         logger.image("curves", run.files.curves, steps)
     except Exception as error:  # anything: no font, a full disk, a plug-in's environment
         logger.notice(f"no curves: {one_line(error)}")
-    if film:
-        film_into(logger, parts, run.identity.title, steps, TEST, to=run.files.film)
 
 
 def film_into(

@@ -12,7 +12,7 @@ from metarl_cli.core.errors import UserError
 from metarl_cli.runtime.run_record import RunRecord
 
 # Where results go and who may be trusted: not what makes them
-APART = ("logger", "name", "tags", "plugins", "film")
+APART = ("logger", "name", "tags", "plugins", "film", "film_evals", "curves", "native")
 
 
 def words_of(run: RunRecord) -> list[str]:

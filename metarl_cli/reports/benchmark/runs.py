@@ -18,7 +18,10 @@ from metarl_cli.runtime.evaluation import Evaluation
 from metarl_cli.runtime.run_record import SCORE, Identity
 
 # Settings that make no other method: what a run is called, where it runs, what it tells
-NO_METHOD = ("seed", "threads", "device", "logger", "name", "tags", "plugins", "film", "version")
+NO_METHOD = (
+    *("seed", "threads", "device", "native", "logger", "name", "tags", "plugins", "version"),
+    *("curves", "film", "film_evals"),
+)
 NO_METHOD_BUDGET = ("budget.eval_every", "budget.checkpoint", "budget.keep")
 MOST_SETTINGS = 3  # in a label
 WHOLE = re.compile(r"(?<![\w.])(-?\d+)\.0\b")

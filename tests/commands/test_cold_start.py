@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SMOKE = "budget=smoke hydra.run.dir=run algo.num_tasks=4"
+SMOKE = "budget=smoke curves=false hydra.run.dir=run algo.num_tasks=4"
 DEAR = {"torch._dynamo", "sympy", "matplotlib", "mujoco", "scipy"}
 
 

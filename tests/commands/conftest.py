@@ -63,7 +63,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(home)
         patch.setattr("sys.argv", ["metarl"])
         patch.setenv("HYDRA_FULL_ERROR", "1")
-        assert main(["train", *TINY_RUN, "curves=true"]) == 0
+        assert main(["train", *TINY_RUN]) == 0
+        assert main(["curves", "runs=[outputs/train/run]"]) == 0
     torch.set_num_threads(threads)
     return home / "outputs/train/run"
 

@@ -24,8 +24,9 @@ RUN = Path("outputs/train/run")
 REFERENCE = Path(__file__).resolve().parents[2] / "outputs/reference"
 
 
-def test_every_run_ends_with_its_curves(run: Path) -> None:
-    assert imread(run / "curves.png")[..., :3].std() > 0.05
+def test_every_run_ends_with_its_curves(train: Call) -> None:
+    assert train("budget.env_steps=1", "curves=true") == 0
+    assert imread(RUN / "curves.png")[..., :3].std() > 0.05
 
 
 def test_a_run_does_not_fail_because_of_its_picture(

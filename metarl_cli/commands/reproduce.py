@@ -14,7 +14,7 @@ from metarl_cli.config.arguments import as_value
 from metarl_cli.core.errors import UserError
 from metarl_cli.core.words import suggest
 from metarl_cli.loggers.notices import tell
-from metarl_cli.reports.agreement import Change, changes, verdict
+from metarl_cli.reports.scores.agreement import Change, changes, verdict
 from metarl_cli.runtime.evaluation import Interval
 from metarl_cli.runtime.find_runs import find_runs
 from metarl_cli.runtime.run_record import RunRecord

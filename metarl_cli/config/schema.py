@@ -183,7 +183,7 @@ class BenchSuiteConfig:
 
     output: str
     only: list[str]
-    rows: dict[str, Any]
+    rows: dict[str, list[str]]
     rounds: int = at_least(1)
     seconds: float = at_least(0.01)
     threads: int = at_least(0)

@@ -114,8 +114,9 @@ def test_suite_keeps_all_turns_and_shows_what_is_slower_than_before(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     settings = ["env=point_nav", "env.horizon=5", "num_envs=4", "algo=multitask_ppo"]
     settings += ["algo.num_tasks=2", "algo.envs_per_task=2", "environment=false"]
-    words = ["bench", "suite", "only=[mine,gru_16]", f"+rows.mine.bench={json.dumps(settings)}"]
-    words += ["rows.gru_16.gru.steps=2", "rounds=2", "seconds=0.01", "threads=1"]
+    words = ["bench", "suite", "only=[mine,gru_16]", f"+rows.mine={json.dumps(settings)}"]
+    words += ["rows.gru_16=[gru,'hidden=8','batch=2','steps=2']"]
+    words += ["rounds=2", "seconds=0.01", "threads=1"]
     assert main([*words, "output=before.json"]) == 0
     before = json.loads(Path("before.json").read_text())
     assert set(before["rows"]) == {"mine", "gru_16"} and before["packages"]["torch"]

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import nn
 
-from metarl_cli.commands.bench.contestants import measure, recurring
+from metarl_cli.commands.bench.contestants import Rates, measure, recurring
 from metarl_cli.commands.bench.tables import measures, suite_table
 from metarl_cli.core.errors import RunError, UserError
 from metarl_cli.core.words import suggest
@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> int:
     return 0
 
 
-def chosen(rows: Any, only: Sequence[str]) -> dict[str, dict[str, Any]]:
+def chosen(rows: Any, only: Sequence[str]) -> dict[str, list[str]]:
     """Return the rows with these names, or all.
 
     Raises:
@@ -73,17 +73,18 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def measure_row(row: dict[str, Any], cfg: DictConfig) -> Turns:
+def measure_row(row: list[str], cfg: DictConfig) -> Turns:
     """Measure a row: a `bench` of its own, two of them side by side, or recurrent cells."""
-    ((kind, settings),) = row.items()
+    kind, *settings = row if "=" not in row[0] else ["bench", *row]
     match kind:
         case "bench":
             return _finish(_start(settings, cfg))
         case "side_by_side":
             return {kind: [_side_by_side(settings, cfg) for _ in range(cfg.rounds)]}
         case "gru":
-            return _recurrent_cells(settings, cfg)
-    raise UserError(f"rows: there is no kind {kind}; expected bench, side_by_side or gru")
+            sizes = dict(word.split("=") for word in settings)
+            return {kind: _recurrent_cells({k: int(x) for k, x in sizes.items()}, cfg)}
+    raise UserError(f"rows: there is no kind {kind}; expected side_by_side, gru or settings")
 
 
 def _side_by_side(settings: list[str], cfg: DictConfig) -> float:
@@ -122,7 +123,7 @@ def _finish(job: tuple[Any, Path]) -> Turns:
     return found
 
 
-def _recurrent_cells(sizes: dict[str, int], cfg: DictConfig) -> Turns:
+def _recurrent_cells(sizes: dict[str, int], cfg: DictConfig) -> Rates:
     set_threads(cfg.threads)
     torch.manual_seed(0)
     cells = nn.GRU(sizes["hidden"], sizes["hidden"])
@@ -131,4 +132,4 @@ def _recurrent_cells(sizes: dict[str, int], cfg: DictConfig) -> Turns:
         "metarl": recurring(lambda x: gru_sequence(cells, x), cells, x),
         "nn.GRU": recurring(lambda x: cells(x)[0], cells, x),
     }
-    return {"gru": measure(contestants, seconds=cfg.seconds, rounds=cfg.rounds)}
+    return measure(contestants, seconds=cfg.seconds, rounds=cfg.rounds)

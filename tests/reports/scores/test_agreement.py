@@ -1,7 +1,7 @@
 import pytest
 
 from metarl_cli.core.errors import UserError
-from metarl_cli.reports.agreement import Change, changes, verdict
+from metarl_cli.reports.scores.agreement import Change, changes, verdict
 from metarl_cli.runtime.evaluation import EpisodeRow, Evaluation, Interval
 
 

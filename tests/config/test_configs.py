@@ -12,6 +12,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
+import metarl_cli.config.naming  # noqa: F401  registers what the folders of runs are named by
 from metarl_cli.config import schema
 from metarl_cli.config.build import build
 from metarl_cli.config.check import check

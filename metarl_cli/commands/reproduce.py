@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from metarl_cli.sweeps.summary import failures
 from metarl_cli.sweeps.table import SweepDisplay
 
 NO_LOGGERS = "logger=[]"
+PLAIN_WIDTH = 120  # columns without a terminal
 
 
 def run(cfg: DictConfig) -> int:
@@ -39,7 +41,7 @@ def run(cfg: DictConfig) -> int:
         outcomes = run_jobs(jobs, limits, display, interruption)
     done = sorted((o.job for o in outcomes if o.is_good), key=lambda job: job.number)
     found = {job.label: _compared(kept[_row(job)], job.record) for job in done}
-    Console(soft_wrap=True).print(agreement_table(found))
+    _console().print(agreement_table(found))
     for line in failures(outcomes):
         tell(line)
     if interruption.signum is not None:
@@ -69,11 +71,15 @@ def agreement_table(found: dict[str, list[Change]]) -> Table:
     """Show a line for each row: returns before, after one and after all adaptations."""
     table = Table(title="online return before / after one / after all adaptations")
     for heading in ("row", "then", "now", ""):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for name, row in found.items():
         then, now = ([getattr(x, side) for x in row] for side in ("then", "now"))
         table.add_row(name, _means(then), _means(now), verdict(row))
     return table
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
 
 
 def _measurements(kept: dict[str, RunRecord], cfg: DictConfig) -> Iterator[Job]:
